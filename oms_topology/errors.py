@@ -1,0 +1,169 @@
+"""Every error of the library, in one tree.
+
+Each error says what is wrong, with which id, and what to do; carries its facts as attributes; and
+tells by ``is_transient`` whether the same call may work later (retry it) or never will (dead letter).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oms_topology.model.finding import Finding
+
+__all__ = [
+    "AmbiguousDeviceError",
+    "ConflictError",
+    "EmbeddedServerError",
+    "MissingExtraError",
+    "OmsTopologyError",
+    "SchemaUpgradeError",
+    "SchemaVersionError",
+    "SignalParseError",
+    "StoreUnavailableError",
+    "TopologyError",
+    "UnknownDeviceError",
+    "ValidationError",
+]
+
+
+class OmsTopologyError(Exception):
+    """Root of all errors that this library raises on purpose."""
+
+    is_transient: ClassVar[bool] = False
+
+
+class TopologyError(OmsTopologyError):
+    """A network, or a change to it, that cannot be represented."""
+
+
+class UnknownDeviceError(TopologyError, KeyError):
+    """A code that names no device, switch or meter of the network.
+
+    Attributes
+    ----------
+    code : str
+        The code that was asked for.
+    kind : str or None
+        The kind it was looked for among; None when among all.
+    near : tuple of str
+        Existing codes that look alike, best first; may be empty.
+    """
+
+    def __init__(self, code: object, *, kind: str | None = None, near: Sequence[str] = ()) -> None:
+        self.code = str(code)
+        self.kind = kind
+        self.near = tuple(near)
+        hint = f" Did you mean {', '.join(map(repr, self.near))}?" if self.near else ""
+        super().__init__(f"No {kind or 'device, switch or meter'} has the code {self.code!r}.{hint}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class AmbiguousDeviceError(TopologyError):
+    """A bare code that names devices of several kinds; name the kind to choose.
+
+    Attributes
+    ----------
+    code : str
+        The code that was asked for.
+    kinds : tuple of str
+        The kinds that have it.
+    """
+
+    def __init__(self, code: object, kinds: Sequence[str]) -> None:
+        self.code = str(code)
+        self.kinds = tuple(kinds)
+        super().__init__(
+            f"The code {self.code!r} is used by a {' and a '.join(self.kinds)}; pass kind= to say which."
+        )
+
+
+class ValidationError(TopologyError):
+    """A network with findings that strict validation does not accept.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        What is wrong, most severe first.
+    """
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        table = "\n".join(f"  {finding}" for finding in self.findings)
+        super().__init__(f"The network has {len(self.findings)} findings:\n{table}")
+
+
+class SignalParseError(OmsTopologyError):
+    """A provider's message that cannot be used at all; it belongs to the dead letters.
+
+    Attributes
+    ----------
+    source : str
+        The provider, such as ``"scada"``.
+    field : str
+        The field that is missing or wrong; ``"payload"`` for the message as a whole.
+    reason : str
+        What is wrong with it, without any personal data.
+    """
+
+    def __init__(self, source: str, field: str, reason: str) -> None:
+        self.source = source
+        self.field = field
+        self.reason = reason
+        super().__init__(f"{source} message cannot be used: {field}: {reason}")
+
+
+class StoreUnavailableError(OmsTopologyError):
+    """The database cannot be reached, or ended the connection; try again later."""
+
+    is_transient = True
+
+
+class ConflictError(OmsTopologyError):
+    """Another transaction was in the way (deadlock, lock timeout, serialisation); try again."""
+
+    is_transient = True
+
+
+class SchemaVersionError(OmsTopologyError):
+    """The database's schema is not the one that this version of the library works on.
+
+    Attributes
+    ----------
+    found : str or None
+        The schema version found; None for a database that was never upgraded.
+    wanted : str
+        The version that this library works on.
+    """
+
+    def __init__(self, found: str | None, wanted: str) -> None:
+        self.found = found
+        self.wanted = wanted
+        state = f"has schema version {found}" if found else "was never upgraded"
+        super().__init__(f"The database {state}, but {wanted} is needed; run: oms-topology db upgrade")
+
+
+class SchemaUpgradeError(OmsTopologyError):
+    """An upgrade that failed and was rolled back whole; the database is as it was."""
+
+
+class EmbeddedServerError(OmsTopologyError):
+    """The embedded PostgreSQL could not be found, started or stopped."""
+
+
+class MissingExtraError(OmsTopologyError, ImportError):
+    """A feature that needs an optional dependency which is not installed.
+
+    Attributes
+    ----------
+    extra : str
+        The extra to install.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{feature} needs an optional package; run: pip install 'oms_topology[{extra}]'")

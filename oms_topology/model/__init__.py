@@ -1,0 +1,22 @@
+"""The words of the trade: frozen values that every other room speaks in."""
+
+from oms_topology.model.finding import Finding, FindingSeverity
+from oms_topology.model.kinds import CommunicationStatus, DeviceKind, OutageStatus, PowerStatus, Source
+from oms_topology.model.network import NetworkColumns
+from oms_topology.model.receipt import Receipt
+from oms_topology.model.signal import DeviceReference, Signal, SignalFinding
+
+__all__ = [
+    "CommunicationStatus",
+    "DeviceKind",
+    "DeviceReference",
+    "Finding",
+    "FindingSeverity",
+    "NetworkColumns",
+    "OutageStatus",
+    "PowerStatus",
+    "Receipt",
+    "Signal",
+    "SignalFinding",
+    "Source",
+]

@@ -1,0 +1,91 @@
+"""What a provider said, as a value: the first thing a message becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from oms_topology.model.kinds import DeviceKind, PowerStatus, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = ["DeviceReference", "Signal", "SignalFinding"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReference:
+    """The device a signal speaks of, by kind and code.
+
+    Examples
+    --------
+    >>> str(DeviceReference(DeviceKind.FEEDER, "FD002"))
+    'feeder FD002'
+    """
+
+    kind: DeviceKind
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFinding:
+    """Something wrong in a message that does not stop it from counting.
+
+    Attributes
+    ----------
+    field : str
+        The field that was set aside or doubted.
+    reason : str
+        Why, without any personal data.
+    """
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What was said: by whom, about which device, when it happened and when it came.
+
+    Attributes
+    ----------
+    source : Source
+        The provider.
+    source_event_id : str
+        The provider's own id, or ``sha256:`` and the hash of the event where it gives none.
+    content_hash : str
+        Hash of the event object, so that one id with two contents is noticed.
+    device : DeviceReference
+        The device that the signal is about.
+    power_status : PowerStatus
+        What it says about supply at and below the device; unknown when it says nothing.
+    occurred_at, received_at : aware datetime, UTC
+        When it happened by the device's clock (corrected where impossible) and when it came.
+    sent_at : aware datetime, UTC, or None
+        The envelope's time.
+    time_is_sound : bool
+        False when ``occurred_at`` had to be replaced; such a signal never beats a sound one.
+    details : mapping of str to a plain value
+        The provider's other fields, cleaned: what does not fit is None here.
+    payload : mapping
+        The event as it came.
+    findings : tuple of SignalFinding
+        What was set aside, and why.
+    """
+
+    source: Source
+    source_event_id: str
+    content_hash: str
+    device: DeviceReference
+    power_status: PowerStatus
+    occurred_at: datetime
+    received_at: datetime
+    sent_at: datetime | None = None
+    time_is_sound: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[SignalFinding, ...] = ()
