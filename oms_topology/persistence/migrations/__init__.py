@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the room's builder."""
+"""The schema's history: one revision a release, each a folder of plain SQL files."""

@@ -1,0 +1,57 @@
+-- What is suspicious but stays: told, never touched.
+
+INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
+SELECT '0001', 'mapped_to_many_substations', 'warning',
+       'Meters mapped with priority 3 to more than three substations, as the old link script does.',
+       'Such mappings are not used as supply; link the meters and delete them.',
+       (array_agg(meter_number ORDER BY meter_number))[1:100], count(*)
+FROM (
+    SELECT m.meter_number
+    FROM public.network_substation_meters AS sm
+    JOIN public.oms_meters AS m ON m.id = sm.meter_id
+    WHERE sm.priority = 3
+    GROUP BY m.meter_number
+    HAVING count(*) > 3
+) AS fanned_out
+HAVING count(*) > 0;
+
+INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, row_count)
+SELECT '0001', 'repeated_status_event', 'warning',
+       'Status events that repeat another one of the same meter, source, time and status.',
+       'Audit rows are never deleted; reports count distinct ones.',
+       sum(copies - 1)
+FROM (
+    SELECT count(*) AS copies
+    FROM public.oms_meter_status_events
+    GROUP BY meter_id, event_type, source_type, source_event_id, new_status, event_timestamp
+    HAVING count(*) > 1
+) AS repeated
+HAVING count(*) > 0;
+
+INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
+SELECT '0001', 'sample_row', 'warning',
+       'Rows with the codes and coordinates that the old schema scripts inserted as samples.',
+       'Delete them if they are not yours.',
+       array_agg(code ORDER BY code), count(*)
+FROM (
+    SELECT substation_id AS code
+    FROM public.network_substations
+    WHERE (substation_id, location_lat, location_lng) IN (
+        ('SS001', 31.95, 35.93), ('SS002', 32.00, 35.95), ('SS003', 31.93, 36.00))
+    UNION ALL
+    SELECT meter_id FROM public.meters WHERE onu_id = 3230316 AND meter_id IN ('M12345678', 'M23456789')
+) AS sample
+HAVING count(*) > 0;
+
+INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
+SELECT '0001', 'mapping_against_registry', 'warning',
+       'Meters whose substation in the registry is none of the substations they are mapped to.',
+       'The feeder decides, then the registry; correct the one that is wrong.',
+       (array_agg(meter_number ORDER BY meter_number))[1:100], count(*)
+FROM public.oms_meters AS m
+WHERE m.substation_id IS NOT NULL
+  AND EXISTS (SELECT FROM public.network_substation_meters AS sm WHERE sm.meter_id = m.id)
+  AND NOT EXISTS (
+      SELECT FROM public.network_substation_meters AS sm
+      WHERE sm.meter_id = m.id AND sm.substation_id = m.substation_id)
+HAVING count(*) > 0;
