@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from oms_topology.errors import SchemaVersionError
 from oms_topology.model import Finding, FindingSeverity
+from oms_topology.persistence.verify import Deviation, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 __all__ = [
+    "Deviation",
     "SetAside",
     "UpgradeReport",
     "current_version",
     "require_version",
     "upgrade",
     "upgrade_sql",
+    "verify",
     "wanted_version",
 ]
 
