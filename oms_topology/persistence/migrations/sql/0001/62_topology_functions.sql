@@ -1,0 +1,303 @@
+-- Keeps oms_topology.device and the supply columns of oms_meters in step with the contract's tables.
+-- Triggers only mark what a change touched; settle() computes it, once, when somebody needs it.
+
+CREATE FUNCTION oms_topology.follow_substations() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.device (kind, code, name, record_id, is_source, longitude, latitude)
+    SELECT 'substation', r.substation_id, r.name, r.id, true, r.location_lng, r.location_lat
+    FROM new_rows r
+    ON CONFLICT (kind, record_id) DO UPDATE
+        SET code = excluded.code, name = excluded.name,
+            longitude = excluded.longitude, latitude = excluded.latitude;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.follow_feeders() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
+    SELECT 'feeder', r.feeder_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
+    FROM new_rows r
+    LEFT JOIN oms_topology.device p ON p.kind = 'substation' AND p.record_id = r.substation_id
+    ON CONFLICT (kind, record_id) DO UPDATE
+        SET code = excluded.code, name = excluded.name,
+            longitude = excluded.longitude, latitude = excluded.latitude,
+            is_stale = device.is_stale
+                OR NOT device.parent_is_explicit AND device.parent_no IS DISTINCT FROM excluded.parent_no,
+            normal_parent_no = CASE WHEN device.parent_is_explicit
+                THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
+            parent_no = CASE WHEN device.parent_is_explicit
+                THEN device.parent_no ELSE excluded.parent_no END;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.follow_distribution_points() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
+    SELECT 'distribution_point', r.dp_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
+    FROM new_rows r
+    LEFT JOIN oms_topology.device p ON p.kind = 'feeder' AND p.record_id = r.feeder_id
+    ON CONFLICT (kind, record_id) DO UPDATE
+        SET code = excluded.code, name = excluded.name,
+            longitude = excluded.longitude, latitude = excluded.latitude,
+            is_stale = device.is_stale
+                OR NOT device.parent_is_explicit AND device.parent_no IS DISTINCT FROM excluded.parent_no,
+            normal_parent_no = CASE WHEN device.parent_is_explicit
+                THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
+            parent_no = CASE WHEN device.parent_is_explicit
+                THEN device.parent_no ELSE excluded.parent_no END;
+    RETURN NULL;
+END $$;
+
+-- The meters and devices that hung on a deleted device are marked before it goes.
+CREATE FUNCTION oms_topology.forget_devices() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE oms_topology.device c SET is_stale = true
+    FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
+    WHERE c.parent_no = d.device_no OR c.segment_no = d.segment_no AND c.device_no <> d.device_no;
+    UPDATE public.oms_meters m SET supply_is_stale = true
+    FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
+    WHERE m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no;
+    UPDATE public.oms_meters m SET supply_is_stale = true
+    FROM old_rows r
+    JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
+    JOIN oms_topology.alternate_supply a ON a.device_no = d.device_no
+    WHERE m.meter_no = a.meter_no;
+    DELETE FROM oms_topology.device d USING old_rows r WHERE d.kind = TG_ARGV[0] AND d.record_id = r.id;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.forget_all_devices() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE oms_topology.device SET is_stale = true WHERE kind <> TG_ARGV[0];
+    UPDATE public.oms_meters SET supply_is_stale = true WHERE NOT supply_is_stale;
+    DELETE FROM oms_topology.device WHERE kind = TG_ARGV[0];
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.mark_meter() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.supply_is_stale := true;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION oms_topology.mark_feeder_mappings() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE public.oms_meters m SET supply_is_stale = true
+    FROM changed_rows r
+    WHERE m.id = r.meter_id AND m.feeder_id IS DISTINCT FROM r.feeder_id AND NOT m.supply_is_stale;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.mark_substation_mappings() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE public.oms_meters m SET supply_is_stale = true
+    FROM changed_rows r
+    WHERE m.id = r.meter_id AND m.feeder_id IS NULL
+      AND m.substation_id IS DISTINCT FROM r.substation_id AND NOT m.supply_is_stale;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.forget_meters() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM oms_topology.alternate_supply a USING old_rows r WHERE a.meter_no = r.meter_no;
+    RETURN NULL;
+END $$;
+
+-- The root of each device's supply tree, by walking up; a walk longer than the number of devices is a
+-- loop in the tables, and its devices get no place (validate() reports them).
+CREATE FUNCTION oms_topology.stale_roots() RETURNS TABLE (root_no integer)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE up AS (
+        SELECT device_no AS start_no, device_no, parent_no, ARRAY[device_no] AS seen
+        FROM oms_topology.device WHERE is_stale
+        UNION ALL
+        SELECT up.start_no, d.device_no, d.parent_no, up.seen || d.device_no
+        FROM up JOIN oms_topology.device d ON d.device_no = up.parent_no
+        WHERE d.device_no <> ALL (up.seen)
+    )
+    SELECT DISTINCT device_no FROM up WHERE parent_no IS NULL
+$$;
+
+-- Numbers one supply tree in preorder: children in the order of their numbers, so that a new run gives the same.
+CREATE FUNCTION oms_topology.number_tree(p_root_no integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    nos     integer[];
+    depths  integer[];
+    lasts   integer[];
+    stack   integer[] := '{}';
+    top     integer := 0;
+BEGIN
+    WITH RECURSIVE down AS (
+        SELECT device_no, 0 AS depth, ARRAY[device_no] AS path
+        FROM oms_topology.device WHERE device_no = p_root_no
+        UNION ALL
+        SELECT d.device_no, down.depth + 1, down.path || d.device_no
+        FROM down JOIN oms_topology.device d ON d.parent_no = down.device_no
+    )
+    SELECT array_agg(device_no ORDER BY path), array_agg(depth ORDER BY path) INTO nos, depths FROM down;
+    lasts := array_fill(cardinality(nos), ARRAY[cardinality(nos)]);
+    FOR i IN 1 .. cardinality(nos) LOOP
+        WHILE top > 0 AND depths[stack[top]] >= depths[i] LOOP
+            lasts[stack[top]] := i - 1;
+            top := top - 1;
+        END LOOP;
+        top := top + 1;
+        stack[top] := i;
+    END LOOP;
+    UPDATE oms_topology.device d
+    SET segment_no = p_root_no, position_no = n.position_no, last_position_no = n.last_no,
+        depth = n.depth, is_stale = false
+    FROM (SELECT unnest(nos) AS device_no, generate_subscripts(nos, 1) AS position_no,
+                 unnest(lasts) AS last_no, unnest(depths) AS depth) n
+    WHERE d.device_no = n.device_no;
+END $$;
+
+-- Whether a mapping comes from the old link script, which gave a meter without a place to every substation.
+CREATE FUNCTION oms_topology.is_fan_out(p_meter_id uuid, p_priority integer) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p_priority = 3 AND
+           (SELECT count(*) FROM public.network_substation_meters
+            WHERE meter_id = p_meter_id AND priority = 3) > 3
+$$;
+
+-- Which device normally feeds a meter (decisions on supply): the distribution point where it agrees
+-- with the meter's feeder or was surveyed, else the feeder, else the substation, else its mappings.
+CREATE FUNCTION oms_topology.normal_devices(p_meter_nos integer[])
+RETURNS TABLE (meter_no integer, device_no integer, feeder_id uuid, substation_id uuid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT m.meter_no,
+           CASE WHEN dp.id IS NOT NULL AND (m.feeder_id IS NULL OR dp.feeder_id = m.feeder_id OR dpd.is_surveyed)
+                THEN dpd.device_no
+                ELSE COALESCE(fd.device_no, mapped.device_no, sd.device_no, spread.device_no) END,
+           CASE WHEN dp.id IS NOT NULL AND (m.feeder_id IS NULL OR dp.feeder_id = m.feeder_id OR dpd.is_surveyed)
+                THEN dp.feeder_id ELSE COALESCE(m.feeder_id, mapped.feeder_id) END,
+           CASE WHEN m.feeder_id IS NULL AND dp.id IS NULL AND mapped.feeder_id IS NULL
+                THEN COALESCE(m.substation_id, spread.substation_id) END
+    FROM public.oms_meters m
+    LEFT JOIN public.network_distribution_points dp ON dp.id = m.dp_id
+    LEFT JOIN oms_topology.device dpd ON dpd.kind = 'distribution_point' AND dpd.record_id = dp.id
+    LEFT JOIN oms_topology.device fd ON fd.kind = 'feeder' AND fd.record_id = m.feeder_id
+    LEFT JOIN oms_topology.device sd ON sd.kind = 'substation' AND sd.record_id = m.substation_id
+    LEFT JOIN LATERAL (
+        SELECT d.device_no, f.feeder_id
+        FROM public.network_feeder_meters f
+        JOIN oms_topology.device d ON d.kind = 'feeder' AND d.record_id = f.feeder_id
+        WHERE f.meter_id = m.id AND m.feeder_id IS NULL
+        ORDER BY f.priority NULLS LAST, d.code LIMIT 1) mapped ON true
+    LEFT JOIN LATERAL (
+        SELECT d.device_no, s.substation_id
+        FROM public.network_substation_meters s
+        JOIN oms_topology.device d ON d.kind = 'substation' AND d.record_id = s.substation_id
+        WHERE s.meter_id = m.id AND m.feeder_id IS NULL AND m.substation_id IS NULL
+          AND NOT oms_topology.is_fan_out(m.id, s.priority)
+        ORDER BY s.created_at, d.code LIMIT 1) spread ON true
+    WHERE m.meter_no = ANY (p_meter_nos) AND COALESCE(m.status, 'active') = 'active'
+$$;
+
+-- Places the given meters, by sets; returns the segments they left or joined.
+CREATE FUNCTION oms_topology.place_meters(p_meter_nos integer[]) RETURNS integer[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    touched integer[];
+BEGIN
+    DELETE FROM oms_topology.alternate_supply WHERE meter_no = ANY (p_meter_nos);
+    WITH placed AS (
+        SELECT n.meter_no, n.device_no, n.feeder_id, n.substation_id, d.segment_no, d.position_no
+        FROM oms_topology.normal_devices(p_meter_nos) n
+        LEFT JOIN oms_topology.device d ON d.device_no = n.device_no
+    ), alternate AS (
+        INSERT INTO oms_topology.alternate_supply
+            (meter_no, device_no, priority, normal_segment_no, segment_no, position_no)
+        SELECT p.meter_no, d.device_no, COALESCE(f.priority, 4), p.segment_no, d.segment_no, d.position_no
+        FROM placed p
+        JOIN public.oms_meters m ON m.meter_no = p.meter_no
+        JOIN public.network_feeder_meters f ON f.meter_id = m.id AND f.feeder_id IS DISTINCT FROM p.feeder_id
+        JOIN oms_topology.device d ON d.kind = 'feeder' AND d.record_id = f.feeder_id
+        WHERE p.feeder_id IS NOT NULL
+        UNION ALL
+        SELECT p.meter_no, d.device_no, COALESCE(s.priority, 4), p.segment_no, d.segment_no, d.position_no
+        FROM placed p
+        JOIN public.oms_meters m ON m.meter_no = p.meter_no
+        JOIN public.network_substation_meters s
+            ON s.meter_id = m.id AND s.substation_id IS DISTINCT FROM p.substation_id
+        JOIN oms_topology.device d ON d.kind = 'substation' AND d.record_id = s.substation_id
+        WHERE p.feeder_id IS NULL AND NOT oms_topology.is_fan_out(m.id, s.priority)
+        RETURNING meter_no, segment_no
+    ), before AS (
+        SELECT meter_no, segment_no FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
+    ), updated AS (
+        UPDATE public.oms_meters m
+        SET device_no = p.device_no, segment_no = p.segment_no, position_no = p.position_no,
+            has_alternates = EXISTS (SELECT FROM alternate a WHERE a.meter_no = m.meter_no),
+            supply_is_stale = false
+        FROM (SELECT b.meter_no, q.device_no, q.segment_no, q.position_no
+              FROM before b LEFT JOIN placed q ON q.meter_no = b.meter_no ORDER BY b.meter_no) p
+        WHERE m.meter_no = p.meter_no
+        RETURNING m.segment_no
+    )
+    SELECT array_agg(DISTINCT s.segment_no) INTO touched
+    FROM (SELECT segment_no FROM updated UNION SELECT segment_no FROM before
+          UNION SELECT segment_no FROM alternate) s
+    WHERE s.segment_no IS NOT NULL;
+    RETURN COALESCE(touched, '{}');
+END $$;
+
+-- Brings the preorder up to date with all marks; returns whether there were any. Cheap when not.
+-- Holds the topology lock until the transaction ends: shared by readers, exclusive while it changes.
+CREATE FUNCTION oms_topology.settle() RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    roots   integer[];
+    stale   integer[];
+    touched integer[] := '{}';
+BEGIN
+    IF NOT EXISTS (SELECT FROM oms_topology.device WHERE is_stale)
+       AND NOT EXISTS (SELECT FROM public.oms_meters WHERE supply_is_stale) THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.topology'));
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('oms_topology.topology'));
+    SELECT array_agg(root_no) INTO roots FROM oms_topology.stale_roots();
+    IF roots IS NOT NULL THEN
+        PERFORM oms_topology.number_tree(root_no) FROM unnest(roots) root_no;
+        UPDATE public.oms_meters m SET segment_no = d.segment_no, position_no = d.position_no
+        FROM oms_topology.device d
+        WHERE d.segment_no = ANY (roots) AND m.device_no = d.device_no AND NOT m.supply_is_stale
+          AND (m.segment_no, m.position_no) IS DISTINCT FROM (d.segment_no, d.position_no);
+        UPDATE oms_topology.alternate_supply a SET segment_no = d.segment_no, position_no = d.position_no
+        FROM oms_topology.device d
+        WHERE d.segment_no = ANY (roots) AND a.device_no = d.device_no
+          AND (a.segment_no, a.position_no) IS DISTINCT FROM (d.segment_no, d.position_no);
+        PERFORM oms_topology.place_device_states(roots);
+        touched := roots;
+    END IF;
+    -- What no source reaches (a loop in the tables) has no place, and is not tried again until it changes.
+    WITH unreached AS (
+        UPDATE oms_topology.device
+        SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL, is_stale = false
+        WHERE is_stale
+        RETURNING device_no
+    ), unplaced AS (
+        UPDATE oms_topology.alternate_supply a SET segment_no = NULL, position_no = NULL
+        FROM unreached u WHERE a.device_no = u.device_no
+    )
+    UPDATE public.oms_meters m SET segment_no = NULL, position_no = NULL
+    FROM unreached u WHERE m.device_no = u.device_no;
+    SELECT array_agg(meter_no) INTO stale FROM public.oms_meters WHERE supply_is_stale;
+    IF stale IS NOT NULL THEN
+        touched := touched || oms_topology.place_meters(stale);
+    END IF;
+    INSERT INTO oms_topology.topology_change (segment_nos, meter_count)
+    SELECT COALESCE(array_agg(DISTINCT s ORDER BY s), '{}'), COALESCE(cardinality(stale), 0) FROM unnest(touched) s;
+    RETURN true;
+END $$;

@@ -1,0 +1,129 @@
+-- What was said, kept for ever as it was said; what could not be used; and the audit's bulk storage.
+
+CREATE TABLE oms_topology.source_setting (
+    source      text PRIMARY KEY,
+    time_zone   text NOT NULL DEFAULT 'UTC',
+    reliability smallint NOT NULL,
+    confidence  numeric(5,2) NOT NULL
+);
+COMMENT ON TABLE oms_topology.source_setting IS
+    'Per provider: the zone of its naive times, its rank when two reports are of one instant, and the confidence its reports carry in the audit.';
+INSERT INTO oms_topology.source_setting (source, reliability, confidence) VALUES
+    ('scada', 5, 0.90), ('kaifa', 4, 0.90), ('onu', 3, 0.85), ('system', 2, 1.00), ('call_center', 1, 0.60);
+
+CREATE TABLE oms_topology.signal (
+    signal_no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source          text NOT NULL,
+    source_event_id text NOT NULL,
+    content_hash    text NOT NULL,
+    is_conflicting  boolean NOT NULL DEFAULT false,
+    device_kind     text,
+    device_code     text,
+    device_no       integer,
+    power_status    text NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    sent_at         timestamptz,
+    received_at     timestamptz NOT NULL,
+    time_is_sound   boolean NOT NULL DEFAULT true,
+    record_id       text,
+    findings        jsonb,
+    payload         jsonb NOT NULL,
+    result          jsonb,
+    CONSTRAINT signal_key UNIQUE (source, source_event_id, content_hash),
+    CONSTRAINT signal_source_check CHECK (source IN ('scada', 'onu', 'kaifa', 'call_center', 'system')),
+    CONSTRAINT signal_power_status_check CHECK (power_status IN ('on', 'off', 'unknown'))
+) WITH (fillfactor = 70);
+CREATE INDEX signal_device_idx ON oms_topology.signal (device_no, occurred_at)
+    WHERE device_no IS NOT NULL AND power_status IN ('on', 'off');
+CREATE INDEX signal_record_idx ON oms_topology.signal (record_id) WHERE record_id IS NOT NULL;
+COMMENT ON TABLE oms_topology.signal IS
+    'The inbox: one row a message part, keyed by what the provider calls it. One key with other content is kept beside the first, flagged.';
+
+CREATE TABLE oms_topology.meter_report (
+    meter_no        integer NOT NULL,
+    occurred_at     timestamptz NOT NULL,
+    power_status    text NOT NULL,
+    source          text NOT NULL,
+    source_event_id text NOT NULL,
+    signal_no       bigint,
+    CONSTRAINT meter_report_pkey PRIMARY KEY (meter_no, occurred_at, source, source_event_id),
+    CONSTRAINT meter_report_power_status_check CHECK (power_status IN ('on', 'off'))
+);
+COMMENT ON TABLE oms_topology.meter_report IS 'What each meter itself said of its power, and when; source system is an UPDATE by an old service.';
+
+CREATE TABLE oms_topology.device_state (
+    device_no        integer PRIMARY KEY,
+    segment_no       integer,
+    position_no      integer,
+    last_position_no integer,
+    depth            integer,
+    is_dead          boolean NOT NULL,
+    reported_at      timestamptz NOT NULL,
+    since            timestamptz NOT NULL,
+    signal_no        bigint NOT NULL,
+    CONSTRAINT device_state_device_no_fkey FOREIGN KEY (device_no)
+        REFERENCES oms_topology.device (device_no) ON DELETE CASCADE
+) WITH (fillfactor = 50);
+CREATE INDEX device_state_segment_idx ON oms_topology.device_state (segment_no);
+COMMENT ON TABLE oms_topology.device_state IS
+    'The newest report of each device about itself: de-energised or not, and since when.';
+
+CREATE FUNCTION oms_topology.place_device_states(p_segment_nos integer[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE oms_topology.device_state s
+    SET segment_no = d.segment_no, position_no = d.position_no,
+        last_position_no = d.last_position_no, depth = d.depth
+    FROM oms_topology.device d WHERE d.device_no = s.device_no AND d.segment_no = ANY (p_segment_nos)
+$$;
+
+CREATE TABLE oms_topology.dead_letter (
+    dead_letter_no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source         text NOT NULL,
+    field          text NOT NULL,
+    reason         text NOT NULL,
+    payload        bytea NOT NULL,
+    payload_hash   text NOT NULL,
+    received_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    deliveries     integer NOT NULL DEFAULT 1,
+    replayed_at    timestamptz,
+    CONSTRAINT dead_letter_key UNIQUE (source, payload_hash, field)
+);
+COMMENT ON TABLE oms_topology.dead_letter IS
+    'Messages that could not be used, byte for byte, each with the field and the reason; replayable.';
+
+CREATE TABLE oms_topology.outage_device (
+    outage_event_id uuid PRIMARY KEY,
+    device_no       integer NOT NULL,
+    started_at      timestamptz NOT NULL,
+    ended_at        timestamptz,
+    CONSTRAINT outage_device_outage_event_id_fkey FOREIGN KEY (outage_event_id)
+        REFERENCES public.oms_outage_events (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX outage_device_open_key ON oms_topology.outage_device (device_no) WHERE ended_at IS NULL;
+CREATE INDEX outage_device_idx ON oms_topology.outage_device (device_no, started_at);
+COMMENT ON TABLE oms_topology.outage_device IS 'The one device each outage blames; a device has one open outage at the most.';
+
+CREATE TABLE oms_topology.outage_revision (
+    revision_no     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    outage_event_id uuid NOT NULL,
+    superseded_by   uuid,
+    reason          text NOT NULL,
+    outage          jsonb NOT NULL,
+    sources         jsonb NOT NULL,
+    timeline        jsonb NOT NULL,
+    revised_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX outage_revision_outage_idx ON oms_topology.outage_revision (outage_event_id);
+CREATE INDEX outage_revision_superseded_idx ON oms_topology.outage_revision (superseded_by);
+COMMENT ON TABLE oms_topology.outage_revision IS
+    'Outages that later signals withdrew, whole, with the reason and the outage that stands in their place.';
+
+-- The audit's bulk rows live in children of the contract's tables: a SELECT on the contract's table
+-- shows both, its keys and foreign keys stay, and a thousand meters cost a thousand appends instead
+-- of three thousand key checks. Writers of ours know their meters exist: they have just locked them.
+CREATE TABLE oms_topology.meter_status_event () INHERITS (public.oms_meter_status_events);
+CREATE INDEX meter_status_event_meter_idx ON oms_topology.meter_status_event (meter_id, event_timestamp DESC);
+CREATE TABLE oms_topology.scada_event_affected_meter () INHERITS (public.scada_event_affected_meters);
+CREATE INDEX scada_event_affected_meter_event_idx ON oms_topology.scada_event_affected_meter (scada_event_id);
+COMMENT ON TABLE oms_topology.meter_status_event IS 'Rows of oms_meter_status_events that our own writers append.';
+COMMENT ON TABLE oms_topology.scada_event_affected_meter IS 'Rows of scada_event_affected_meters that our own writers append.';

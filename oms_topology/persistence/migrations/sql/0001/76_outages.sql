@@ -1,0 +1,343 @@
+-- Outages of devices that report themselves. A device's dead interval is an outage unless the dead
+-- intervals of the devices above it cover it wholly; then its reports support the upper outage.
+
+CREATE FUNCTION oms_topology.outage_code(p_kind text, p_code text, p_started_at timestamptz) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'OMS_SCADA_' || floor(extract(epoch FROM p_started_at))::bigint || '_'
+           || left(md5(p_kind || ':' || p_code || ':' || (extract(epoch FROM p_started_at) * 1000000)::bigint), 8)
+$$;
+
+-- How many distinct customers hang below a device and lose supply with it at an instant.
+CREATE FUNCTION oms_topology.customers_lost(p_device_no integer, p_from timestamptz, p_until timestamptz) RETURNS integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH below AS (
+        SELECT m.meter_no, m.customer_id, m.has_alternates
+        FROM oms_topology.device d
+        JOIN public.oms_meters m
+            ON m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
+        WHERE d.device_no = p_device_no
+        UNION
+        SELECT m.meter_no, m.customer_id, true
+        FROM oms_topology.device d
+        JOIN oms_topology.alternate_supply a
+            ON a.segment_no = d.segment_no AND a.position_no BETWEEN d.position_no AND d.last_position_no
+        JOIN public.oms_meters m ON m.meter_no = a.meter_no
+        WHERE d.device_no = p_device_no
+    ), held AS (  -- meters that an alternate supply keeps on at that instant
+        SELECT DISTINCT ON (h.meter_no) h.meter_no, h.supply_lost_at IS NULL AS is_held
+        FROM oms_topology.power_history(
+            (SELECT COALESCE(array_agg(meter_no), '{}') FROM below WHERE has_alternates), p_from) h
+        WHERE h.at <= p_from ORDER BY h.meter_no, h.at DESC
+    ), lost AS (
+        SELECT b.customer_id FROM below b LEFT JOIN held h ON h.meter_no = b.meter_no
+        WHERE NOT COALESCE(h.is_held, false)
+          AND NOT EXISTS (
+              SELECT FROM oms_topology.meter_report r
+              WHERE r.meter_no = b.meter_no AND r.power_status = 'on'
+                AND r.occurred_at > p_from AND r.occurred_at < COALESCE(p_until, 'infinity'))
+    )
+    SELECT (count(DISTINCT customer_id) + count(*) FILTER (WHERE customer_id IS NULL))::integer FROM lost
+$$;
+
+CREATE FUNCTION oms_topology.note_outage(
+    p_outage_id uuid, p_event_type text, p_status text, p_description text, p_at timestamptz, p_signal_no bigint
+) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO public.oms_event_timeline (outage_event_id, event_type, status, description, source, "timestamp", metadata)
+    VALUES (p_outage_id, p_event_type, p_status, p_description, 'scada', p_at, jsonb_build_object('signal_no', p_signal_no))
+$$;
+
+CREATE FUNCTION oms_topology.support_outage(p_outage_id uuid, p_signal_no bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO public.oms_event_sources
+        (outage_event_id, source_type, source_event_id, source_table, correlation_weight, detected_at)
+    SELECT p_outage_id, s.source, s.record_id, 'scada_events', 1.0, s.occurred_at
+    FROM oms_topology.signal s WHERE s.signal_no = p_signal_no
+    ON CONFLICT (outage_event_id, source_type, source_event_id) DO NOTHING
+$$;
+
+CREATE FUNCTION oms_topology.open_outage(
+    p_device_no integer, p_started_at timestamptz, p_ended_at timestamptz, p_customers integer, p_signal_no bigint
+) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    device  oms_topology.device;
+    said    oms_topology.signal;
+    place   record;
+    details record;
+    new_id  uuid := gen_random_uuid();
+BEGIN
+    SELECT * INTO STRICT device FROM oms_topology.device WHERE device_no = p_device_no;
+    SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
+    SELECT * INTO place FROM oms_topology.contract_place(p_device_no);
+    SELECT severity, reason, latitude, longitude, substation_id, feeder_id INTO details
+    FROM public.scada_events WHERE id = said.record_id::uuid;
+    INSERT INTO public.oms_outage_events
+        (id, event_id, event_type, status, severity, confidence_score, affected_customers_count,
+         actual_restoration_time, root_cause, description, event_latitude, event_longitude,
+         substation_id, feeder_id, dp_id, first_detected_at, last_updated_at)
+    VALUES
+        (new_id, oms_topology.outage_code(device.kind, device.code, p_started_at), 'outage',
+         CASE WHEN p_ended_at IS NULL THEN 'detected' ELSE 'restored' END,
+         CASE WHEN lower(details.severity) IN ('low', 'medium', 'high', 'critical')
+              THEN lower(details.severity) ELSE 'high' END,
+         (SELECT confidence FROM oms_topology.source_setting WHERE source = 'scada'), p_customers, p_ended_at,
+         left('SCADA Event: ' || COALESCE(details.substation_id, 'N/A') || ' / ' || COALESCE(details.feeder_id, 'N/A'), 200),
+         replace(device.kind, '_', ' ') || ' ' || device.code || ' de-energised; customers without supply: '
+             || p_customers || '. ' || COALESCE(details.reason, 'No reason provided.'),
+         details.latitude, details.longitude, place.substation_id, place.feeder_id, place.dp_id,
+         p_started_at, clock_timestamp());
+    INSERT INTO oms_topology.outage_device (outage_event_id, device_no, started_at, ended_at)
+    VALUES (new_id, p_device_no, p_started_at, p_ended_at);
+    PERFORM oms_topology.note_outage(new_id, 'detected', 'detected', 'Reported by the device itself.', p_started_at, p_signal_no);
+    IF p_ended_at IS NOT NULL THEN
+        PERFORM oms_topology.note_outage(new_id, 'restored', 'restored', 'The device reports supply.', p_ended_at, p_signal_no);
+    END IF;
+    RETURN new_id;
+END $$;
+
+-- The contract's columns for a device: its own row, or the nearest of each kind above it.
+CREATE FUNCTION oms_topology.contract_place(p_device_no integer)
+RETURNS TABLE (substation_id uuid, feeder_id uuid, dp_id uuid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE up AS (
+        SELECT device_no, kind, record_id, parent_no, ARRAY[device_no] AS seen
+        FROM oms_topology.device WHERE device_no = p_device_no
+        UNION ALL
+        SELECT d.device_no, d.kind, d.record_id, d.parent_no, up.seen || d.device_no
+        FROM up JOIN oms_topology.device d ON d.device_no = up.parent_no WHERE d.device_no <> ALL (up.seen)
+    )
+    SELECT (SELECT record_id FROM up WHERE kind = 'substation' ORDER BY cardinality(seen) LIMIT 1),
+           (SELECT record_id FROM up WHERE kind = 'feeder' ORDER BY cardinality(seen) LIMIT 1),
+           (SELECT record_id FROM up WHERE kind = 'distribution_point' ORDER BY cardinality(seen) LIMIT 1)
+$$;
+
+-- A report that is the newest of its part of the tree: joins, opens or closes outages in one step.
+CREATE FUNCTION oms_topology.track_outage(
+    p_device oms_topology.device, p_is_dead boolean, p_at timestamptz, p_customers integer, p_signal_no bigint
+) RETURNS uuid[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    upper_id  uuid;
+    own_id    uuid;
+    surfacing record;
+    touched   uuid[] := '{}';
+BEGIN
+    SELECT outage_event_id INTO own_id FROM oms_topology.outage_device
+    WHERE device_no = p_device.device_no AND ended_at IS NULL;
+    IF p_is_dead THEN
+        SELECT o.outage_event_id INTO upper_id
+        FROM oms_topology.device_state s
+        JOIN oms_topology.outage_device o ON o.device_no = s.device_no AND o.ended_at IS NULL
+        WHERE s.segment_no = p_device.segment_no AND s.device_no <> p_device.device_no
+          AND p_device.position_no BETWEEN s.position_no AND s.last_position_no
+        ORDER BY s.depth LIMIT 1;
+        IF upper_id IS NULL AND own_id IS NULL THEN
+            own_id := oms_topology.open_outage(p_device.device_no, p_at, NULL, p_customers, p_signal_no);
+            PERFORM oms_topology.support_outage(own_id, p_signal_no);
+            RETURN ARRAY[own_id];
+        END IF;
+        touched := array_remove(ARRAY[own_id, upper_id], NULL);
+        PERFORM oms_topology.support_outage(t, p_signal_no),
+                oms_topology.note_outage(t, 'updated', 'detected', 'Supported by a further report.', p_at, p_signal_no)
+        FROM unnest(touched) t;
+        UPDATE public.oms_outage_events SET last_updated_at = clock_timestamp() WHERE id = ANY (touched);
+        RETURN touched;
+    END IF;
+
+    IF own_id IS NOT NULL THEN
+        UPDATE public.oms_outage_events
+        SET status = 'restored', actual_restoration_time = p_at, last_updated_at = clock_timestamp()
+        WHERE id = own_id;
+        UPDATE oms_topology.outage_device SET ended_at = p_at WHERE outage_event_id = own_id;
+        PERFORM oms_topology.note_outage(own_id, 'restored', 'restored', 'The device reports supply.', p_at, p_signal_no);
+        touched := ARRAY[own_id];
+    END IF;
+    -- What the upper outage covered and is still dead stands for itself now.
+    FOR surfacing IN
+        SELECT s.device_no, s.since, s.signal_no
+        FROM oms_topology.device_state s
+        WHERE s.segment_no = p_device.segment_no AND s.is_dead AND s.device_no <> p_device.device_no
+          AND s.position_no BETWEEN p_device.position_no AND p_device.last_position_no
+          AND NOT EXISTS (SELECT FROM oms_topology.outage_device o
+                          WHERE o.device_no = s.device_no AND o.ended_at IS NULL)
+          AND NOT EXISTS (SELECT FROM oms_topology.device_state u
+                          WHERE u.segment_no = s.segment_no AND u.is_dead AND u.device_no <> s.device_no
+                            AND s.position_no BETWEEN u.position_no AND u.last_position_no)
+        ORDER BY s.depth, s.device_no
+    LOOP
+        own_id := oms_topology.open_outage(surfacing.device_no, surfacing.since, NULL,
+            oms_topology.customers_lost(surfacing.device_no, surfacing.since, NULL), surfacing.signal_no);
+        PERFORM oms_topology.support_outage(own_id, r.signal_no)
+        FROM oms_topology.device_reports(ARRAY[surfacing.device_no], surfacing.since) r
+        WHERE r.is_dead AND r.at >= surfacing.since;
+        touched := touched || own_id;
+    END LOOP;
+    RETURN touched;
+END $$;
+
+-- The outages that all reports of the devices above and below a device support, by their whole history.
+CREATE FUNCTION oms_topology.supported_outages(p_device oms_topology.device)
+RETURNS TABLE (device_no integer, depth integer, position_no integer, last_position_no integer,
+               started_at timestamptz, ended_at timestamptz, signal_no bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH scope AS (
+        SELECT s.device_no, s.depth, s.position_no, s.last_position_no
+        FROM oms_topology.device_state s
+        WHERE s.segment_no = p_device.segment_no
+          AND (p_device.position_no BETWEEN s.position_no AND s.last_position_no
+               OR s.position_no BETWEEN p_device.position_no AND p_device.last_position_no)
+    ), report AS (
+        SELECT r.*, lag(r.is_dead) OVER (PARTITION BY r.device_no ORDER BY r.at) AS was_dead
+        FROM oms_topology.device_reports((SELECT COALESCE(array_agg(s.device_no), '{}') FROM scope s), '-infinity') r
+    ), turn AS (
+        SELECT r.device_no, r.is_dead, r.at, r.signal_no,
+               lead(r.at) OVER (PARTITION BY r.device_no ORDER BY r.at) AS until
+        FROM report r WHERE r.is_dead IS DISTINCT FROM r.was_dead
+    ), dead AS (
+        SELECT s.device_no, s.depth, s.position_no, s.last_position_no, t.at AS started_at, t.until AS ended_at, t.signal_no
+        FROM turn t JOIN scope s ON s.device_no = t.device_no WHERE t.is_dead
+    )
+    SELECT d.* FROM dead d
+    WHERE EXISTS (  -- some instant of it that no dead device above covers: its start, or where a cover ends
+        SELECT FROM (
+            SELECT d.started_at AS instant
+            UNION ALL
+            SELECT u.ended_at FROM dead u
+            WHERE u.device_no <> d.device_no AND d.position_no BETWEEN u.position_no AND u.last_position_no
+              AND u.ended_at >= d.started_at AND u.ended_at < COALESCE(d.ended_at, 'infinity')) i
+        WHERE NOT EXISTS (
+            SELECT FROM dead u
+            WHERE u.device_no <> d.device_no AND d.position_no BETWEEN u.position_no AND u.last_position_no
+              AND u.started_at <= i.instant AND COALESCE(u.ended_at, 'infinity') > i.instant))
+$$;
+
+-- A report that came late: the outages around its device are revised to what all reports support.
+-- What is no longer supported is withdrawn, with its history, to outage_revision.
+CREATE FUNCTION oms_topology.revise_outages(p_device oms_topology.device, p_signal_no bigint) RETURNS uuid[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wanted    record;
+    standing  oms_topology.outage_device;
+    kept      uuid[] := '{}';
+    touched   uuid[] := '{}';
+    new_code  text;
+BEGIN
+    -- Ends first: a device may have one open outage only.
+    UPDATE oms_topology.outage_device o SET ended_at = w.ended_at
+    FROM oms_topology.supported_outages(p_device) w
+    WHERE o.device_no = w.device_no AND o.ended_at IS NULL AND w.ended_at IS NOT NULL
+      AND o.started_at >= w.started_at AND o.started_at < w.ended_at;
+    FOR wanted IN
+        SELECT w.*, d.kind, d.code FROM oms_topology.supported_outages(p_device) w
+        JOIN oms_topology.device d ON d.device_no = w.device_no
+        ORDER BY w.ended_at NULLS LAST, w.depth, w.device_no
+    LOOP
+        SELECT * INTO standing FROM oms_topology.outage_device o
+        WHERE o.device_no = wanted.device_no AND o.outage_event_id <> ALL (kept)
+          AND tstzrange(o.started_at, o.ended_at) && tstzrange(wanted.started_at, wanted.ended_at)
+        ORDER BY o.started_at LIMIT 1;
+        IF NOT FOUND THEN
+            standing.outage_event_id := oms_topology.open_outage(
+                wanted.device_no, wanted.started_at, wanted.ended_at,
+                oms_topology.customers_lost(wanted.device_no, wanted.started_at, wanted.ended_at), wanted.signal_no);
+            touched := touched || standing.outage_event_id;
+        ELSE
+            new_code := oms_topology.outage_code(wanted.kind, wanted.code, wanted.started_at);
+            UPDATE public.oms_outage_events e
+            SET event_id = new_code, first_detected_at = wanted.started_at,
+                actual_restoration_time = wanted.ended_at,
+                status = CASE WHEN wanted.ended_at IS NOT NULL
+                              THEN CASE WHEN e.status IN ('detected', 'confirmed', 'in_progress') THEN 'restored' ELSE e.status END
+                              WHEN e.status IN ('restored', 'cleared') THEN 'detected' ELSE e.status END,
+                affected_customers_count = CASE WHEN e.first_detected_at = wanted.started_at THEN e.affected_customers_count
+                    ELSE oms_topology.customers_lost(wanted.device_no, wanted.started_at, wanted.ended_at) END,
+                last_updated_at = clock_timestamp()
+            WHERE e.id = standing.outage_event_id
+              AND (e.event_id, e.first_detected_at, e.actual_restoration_time)
+                  IS DISTINCT FROM (new_code, wanted.started_at, wanted.ended_at);
+            IF FOUND THEN
+                UPDATE oms_topology.outage_device SET started_at = wanted.started_at, ended_at = wanted.ended_at
+                WHERE outage_event_id = standing.outage_event_id;
+                PERFORM oms_topology.note_outage(standing.outage_event_id, 'revised',
+                    CASE WHEN wanted.ended_at IS NULL THEN 'detected' ELSE 'restored' END,
+                    'A late report moved its start or end.', COALESCE(wanted.ended_at, wanted.started_at), p_signal_no);
+                touched := touched || standing.outage_event_id;
+            END IF;
+        END IF;
+        kept := kept || standing.outage_event_id;
+    END LOOP;
+    PERFORM oms_topology.withdraw_outage(o.outage_event_id, oms_topology.covering_outage(o),
+                                         'A late report shows it as part of another outage, or as none.')
+    FROM oms_topology.outage_device o
+    JOIN oms_topology.device d ON d.device_no = o.device_no
+    WHERE o.outage_event_id <> ALL (kept) AND d.segment_no = p_device.segment_no
+      AND (p_device.position_no BETWEEN d.position_no AND d.last_position_no
+           OR d.position_no BETWEEN p_device.position_no AND p_device.last_position_no);
+    PERFORM oms_topology.resupport_outages(p_device);
+    RETURN touched;
+END $$;
+
+CREATE FUNCTION oms_topology.covering_outage(p_outage oms_topology.outage_device) RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT o.outage_event_id
+    FROM oms_topology.device d
+    JOIN oms_topology.device u ON u.segment_no = d.segment_no
+        AND d.position_no BETWEEN u.position_no AND u.last_position_no
+    JOIN oms_topology.outage_device o ON o.device_no = u.device_no
+    WHERE d.device_no = p_outage.device_no AND o.outage_event_id <> p_outage.outage_event_id
+      AND tstzrange(o.started_at, o.ended_at) && tstzrange(p_outage.started_at, p_outage.ended_at)
+    ORDER BY u.depth, o.started_at LIMIT 1
+$$;
+
+CREATE FUNCTION oms_topology.withdraw_outage(p_outage_id uuid, p_superseded_by uuid, p_reason text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.outage_revision (outage_event_id, superseded_by, reason, outage, sources, timeline)
+    SELECT e.id, p_superseded_by, p_reason, to_jsonb(e),
+           COALESCE((SELECT jsonb_agg(to_jsonb(s) ORDER BY s.detected_at, s.id)
+                     FROM public.oms_event_sources s WHERE s.outage_event_id = e.id), '[]'),
+           COALESCE((SELECT jsonb_agg(to_jsonb(t) ORDER BY t."timestamp", t.id)
+                     FROM public.oms_event_timeline t WHERE t.outage_event_id = e.id), '[]')
+    FROM public.oms_outage_events e WHERE e.id = p_outage_id;
+    UPDATE public.scada_events SET outage_event_id = p_superseded_by WHERE outage_event_id = p_outage_id;
+    DELETE FROM public.oms_outage_events WHERE id = p_outage_id;
+END $$;
+
+-- Which reports support which outage: each one the uppermost outage that holds it, and its own device's.
+CREATE FUNCTION oms_topology.resupport_outages(p_device oms_topology.device) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH scope AS (
+        SELECT d.device_no, d.segment_no, d.position_no
+        FROM oms_topology.device_state s JOIN oms_topology.device d ON d.device_no = s.device_no
+        WHERE s.segment_no = p_device.segment_no
+          AND (p_device.position_no BETWEEN s.position_no AND s.last_position_no
+               OR s.position_no BETWEEN p_device.position_no AND p_device.last_position_no)
+    ), report AS (
+        SELECT r.* FROM oms_topology.device_reports((SELECT COALESCE(array_agg(s.device_no), '{}') FROM scope s), '-infinity') r
+        WHERE r.is_dead
+    ), held AS (
+        SELECT r.signal_no, r.at, o.outage_event_id, o.device_no = r.device_no AS is_own,
+               row_number() OVER (PARTITION BY r.signal_no ORDER BY u.depth, o.started_at) AS from_source
+        FROM report r
+        JOIN scope d ON d.device_no = r.device_no
+        JOIN oms_topology.device u ON u.segment_no = d.segment_no
+            AND d.position_no BETWEEN u.position_no AND u.last_position_no
+        JOIN oms_topology.outage_device o ON o.device_no = u.device_no
+            AND o.started_at <= r.at AND COALESCE(o.ended_at, 'infinity') > r.at
+    ), wanted AS (
+        SELECT h.outage_event_id, s.source, s.record_id, s.occurred_at
+        FROM held h JOIN oms_topology.signal s ON s.signal_no = h.signal_no
+        WHERE h.from_source = 1 OR h.is_own
+    ), removed AS (
+        DELETE FROM public.oms_event_sources e
+        USING oms_topology.outage_device o, scope d
+        WHERE e.outage_event_id = o.outage_event_id AND d.device_no = o.device_no AND e.source_type = 'scada'
+          AND NOT EXISTS (SELECT FROM wanted w WHERE w.outage_event_id = e.outage_event_id
+                                                AND w.record_id = e.source_event_id)
+    )
+    INSERT INTO public.oms_event_sources
+        (outage_event_id, source_type, source_event_id, source_table, correlation_weight, detected_at)
+    SELECT w.outage_event_id, w.source, w.record_id, 'scada_events', 1.0, w.occurred_at FROM wanted w
+    ON CONFLICT (outage_event_id, source_type, source_event_id) DO NOTHING
+$$;

@@ -1,0 +1,221 @@
+-- What a device says of itself, carried to every meter below it: one set-based write.
+
+CREATE TYPE oms_topology.check_result AS (
+    total_meters integer, offline_meters integer, online_meters integer, unknown_meters integer,
+    affected_customers integer, restored_meters integer, outage_event_ids uuid[]
+);
+
+-- The newest report of a device, after p_signal_no has joined its history.
+CREATE FUNCTION oms_topology.refresh_device_state(p_device oms_topology.device) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH report AS (
+        SELECT r.*, lag(r.is_dead) OVER (ORDER BY r.at) AS was_dead
+        FROM oms_topology.device_reports(ARRAY[p_device.device_no], '-infinity') r
+    ), newest AS (
+        SELECT * FROM report ORDER BY at DESC LIMIT 1
+    ), turned AS (
+        SELECT max(at) AS since FROM report WHERE is_dead IS DISTINCT FROM was_dead
+    )
+    INSERT INTO oms_topology.device_state AS s
+        (device_no, segment_no, position_no, last_position_no, depth, is_dead, reported_at, since, signal_no)
+    SELECT p_device.device_no, p_device.segment_no, p_device.position_no, p_device.last_position_no, p_device.depth,
+           n.is_dead, n.at, t.since, n.signal_no
+    FROM newest n, turned t
+    ON CONFLICT (device_no) DO UPDATE
+    SET is_dead = excluded.is_dead, reported_at = excluded.reported_at,
+        since = excluded.since, signal_no = excluded.signal_no
+$$;
+
+-- Takes the locks of a device's supply tree and of the trees that share meters with it, in order.
+CREATE FUNCTION oms_topology.lock_segments(p_segment_no integer) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pg_advisory_xact_lock(hashtext('oms_topology.segment'), s.segment_no)
+    FROM (SELECT p_segment_no AS segment_no
+          UNION SELECT normal_segment_no FROM oms_topology.alternate_supply WHERE segment_no = p_segment_no
+          UNION SELECT segment_no FROM oms_topology.alternate_supply WHERE normal_segment_no = p_segment_no
+          ORDER BY 1) s
+    WHERE s.segment_no IS NOT NULL
+$$;
+
+-- The meters whose row alone decides, in one pass: they hang below on one supply, and nothing newer is
+-- known of them. Returns how many lost or regained supply, and writes their audit.
+CREATE FUNCTION oms_topology.carry_report(
+    p_device oms_topology.device, p_is_dead boolean, p_said oms_topology.signal, p_spared integer[], p_confidence numeric
+) RETURNS TABLE (offline integer, restored integer, customers integer)
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    WITH carried AS (
+        UPDATE public.oms_meters m
+        SET previous_power_status = m.power_status,
+            power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END,
+            supply_lost_at = CASE WHEN p_is_dead THEN (p_said).occurred_at END,
+            supply_live_at = CASE WHEN p_is_dead THEN m.supply_live_at ELSE (p_said).occurred_at END,
+            last_power_change = CASE
+                WHEN m.power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END
+                THEN m.last_power_change ELSE (p_said).occurred_at END,
+            last_status_change = CASE
+                WHEN m.power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END
+                THEN m.last_status_change ELSE GREATEST(m.last_status_change, (p_said).occurred_at) END,
+            power_signal_no = (p_said).signal_no,
+            updated_at = clock_timestamp()
+        WHERE m.segment_no = (p_device).segment_no
+          AND m.position_no BETWEEN (p_device).position_no AND (p_device).last_position_no
+          AND NOT m.has_alternates
+          AND (m.own_power_at IS NULL OR m.own_power_at < (p_said).occurred_at)
+          AND (m.last_power_change IS NULL OR m.last_power_change < (p_said).occurred_at)
+          AND (p_is_dead OR m.supply_lost_at IS NOT NULL OR m.supply_live_at IS NULL
+               OR m.power_status IS DISTINCT FROM 'on')
+          AND (p_spared IS NULL OR m.meter_no <> ALL (p_spared))
+        RETURNING m.id, m.customer_id, m.previous_power_status AS before, m.power_status AS after, gen_random_uuid() AS row_id
+    ), audited AS (
+        INSERT INTO oms_topology.meter_status_event
+            (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
+             event_timestamp, confidence_score)
+        SELECT c.row_id, c.id, CASE c.after WHEN 'off' THEN 'power_off' ELSE 'power_on' END, 'scada',
+               (p_said).record_id, c.before, c.after, (p_said).occurred_at, p_confidence
+        FROM carried c WHERE c.before IS DISTINCT FROM c.after
+    ), affected AS (
+        INSERT INTO oms_topology.scada_event_affected_meter
+            (id, scada_event_id, meter_id, meter_status_before, meter_status_after)
+        SELECT c.row_id, (p_said).record_id::uuid, c.id, c.before, c.after
+        FROM carried c WHERE p_is_dead OR c.before = 'off' AND c.after = 'on'
+    )
+    SELECT count(*) FILTER (WHERE c.after = 'off')::integer,
+           count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on')::integer,
+           (count(DISTINCT c.customer_id) FILTER (WHERE c.after = 'off')
+            + count(*) FILTER (WHERE c.after = 'off' AND c.customer_id IS NULL))::integer
+    FROM carried c
+$$;
+
+-- The meters below a device that need more than their row: alternate supplies, own reports not older
+-- than the report, dead devices in between, or everything when the report came late.
+CREATE FUNCTION oms_topology.hard_meters(p_device oms_topology.device, p_said oms_topology.signal, p_is_late boolean)
+RETURNS integer[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+    SELECT array_agg(x.meter_no) FROM (
+        SELECT m.meter_no FROM public.oms_meters m
+        WHERE m.segment_no = (p_device).segment_no
+          AND m.position_no BETWEEN (p_device).position_no AND (p_device).last_position_no
+          AND (p_is_late OR m.has_alternates OR m.own_power_at >= (p_said).occurred_at
+               OR m.last_power_change >= (p_said).occurred_at
+               OR EXISTS (SELECT FROM oms_topology.device_state s
+                          WHERE (p_said).power_status = 'on' AND s.segment_no = m.segment_no AND s.is_dead
+                            AND m.position_no BETWEEN s.position_no AND s.last_position_no
+                            AND s.position_no > (p_device).position_no))
+        UNION
+        SELECT a.meter_no FROM oms_topology.alternate_supply a
+        WHERE a.segment_no = (p_device).segment_no
+          AND a.position_no BETWEEN (p_device).position_no AND (p_device).last_position_no) x
+$$;
+
+-- Carries one recorded report of a device to meters and outages. The caller holds no locks yet.
+CREATE FUNCTION oms_topology.apply_device_report(p_signal_no bigint) RETURNS oms_topology.check_result
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said       oms_topology.signal;
+    device     oms_topology.device;
+    known      oms_topology.device_state;
+    is_dead    boolean;
+    is_late    boolean;
+    hard       integer[];
+    confidence numeric;
+    offline    integer;
+    restored   integer := 0;
+    customers  integer;
+    counted    oms_topology.check_result;
+BEGIN
+    SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
+    SELECT * INTO STRICT device FROM oms_topology.device WHERE device_no = said.device_no;
+    SELECT s.confidence INTO confidence FROM oms_topology.source_setting s WHERE s.source = said.source;
+    is_dead := said.power_status = 'off';
+    SELECT * INTO known FROM oms_topology.device_state WHERE device_no = device.device_no;
+    is_late := NOT said.time_is_sound OR known.reported_at >= said.occurred_at OR EXISTS (
+        SELECT FROM oms_topology.device_state s
+        WHERE s.segment_no = device.segment_no AND s.device_no <> device.device_no
+          AND s.reported_at >= said.occurred_at
+          AND (device.position_no BETWEEN s.position_no AND s.last_position_no
+               OR s.position_no BETWEEN device.position_no AND device.last_position_no));
+    IF is_late THEN
+        PERFORM oms_topology.refresh_device_state(device);
+    ELSE
+        INSERT INTO oms_topology.device_state
+            (device_no, segment_no, position_no, last_position_no, depth, is_dead, reported_at, since, signal_no)
+        VALUES (device.device_no, device.segment_no, device.position_no, device.last_position_no, device.depth,
+                is_dead, said.occurred_at, said.occurred_at, p_signal_no)
+        ON CONFLICT (device_no) DO UPDATE
+        SET since = CASE WHEN device_state.is_dead = excluded.is_dead THEN device_state.since ELSE excluded.since END,
+            is_dead = excluded.is_dead, reported_at = excluded.reported_at, signal_no = excluded.signal_no;
+    END IF;
+
+    hard := oms_topology.hard_meters(device, said, COALESCE(is_late, false));
+    IF NOT COALESCE(is_late, false) THEN
+        SELECT c.offline, c.restored, c.customers INTO offline, restored, customers
+        FROM oms_topology.carry_report(
+            device, is_dead, said, CASE WHEN is_dead THEN NULL ELSE hard END, confidence) c;
+    END IF;
+    IF hard IS NOT NULL THEN
+        PERFORM oms_topology.reassess_meters(hard, said.occurred_at, p_signal_no);
+    END IF;
+    IF hard IS NULL AND is_dead THEN
+        counted.total_meters := offline;
+        counted.offline_meters := offline;
+        counted.online_meters := 0;
+        counted.unknown_meters := 0;
+        counted.affected_customers := customers;
+        counted.restored_meters := 0;
+    ELSE
+        counted := oms_topology.count_below(device, said, hard, restored);
+    END IF;
+    IF is_late THEN
+        counted.outage_event_ids := oms_topology.revise_outages(device, p_signal_no);
+    ELSE
+        counted.outage_event_ids := oms_topology.track_outage(
+            device, is_dead, said.occurred_at, counted.affected_customers, p_signal_no);
+    END IF;
+    RETURN counted;
+END $$;
+
+-- Counts the meters below a device after a report that more than their rows had to decide, and lists
+-- the hard ones among the affected.
+CREATE FUNCTION oms_topology.count_below(
+    p_device oms_topology.device, p_said oms_topology.signal, p_hard integer[], p_restored integer
+) RETURNS oms_topology.check_result
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    counted oms_topology.check_result;
+    back    integer;
+BEGIN
+    WITH listed AS (
+        INSERT INTO oms_topology.scada_event_affected_meter
+            (id, scada_event_id, meter_id, meter_status_before, meter_status_after)
+        SELECT gen_random_uuid(), p_said.record_id::uuid, m.id, m.previous_power_status, m.power_status
+        FROM public.oms_meters m
+        WHERE m.meter_no = ANY (p_hard)
+          AND CASE p_said.power_status WHEN 'off' THEN m.supply_lost_at IS NOT NULL AND m.power_status = 'off'
+                   ELSE m.previous_power_status = 'off' AND m.power_status = 'on' END
+        RETURNING meter_status_after
+    )
+    SELECT count(*) FILTER (WHERE meter_status_after = 'on') INTO back FROM listed;
+    WITH below AS (
+        SELECT m.* FROM public.oms_meters m
+        WHERE m.segment_no = p_device.segment_no
+          AND m.position_no BETWEEN p_device.position_no AND p_device.last_position_no
+        UNION ALL
+        SELECT m.* FROM public.oms_meters m
+        WHERE m.meter_no = ANY (p_hard) AND m.supply_lost_at IS NOT NULL
+          AND NOT COALESCE(m.segment_no = p_device.segment_no
+                           AND m.position_no BETWEEN p_device.position_no AND p_device.last_position_no, false)
+    )
+    SELECT count(*),
+           count(*) FILTER (WHERE b.power_status = 'off'),
+           count(*) FILTER (WHERE b.power_status <> 'off' AND b.own_power_status = 'on' AND b.own_power_at > p_said.occurred_at),
+           count(*) FILTER (WHERE b.power_status <> 'off'
+                              AND NOT COALESCE(b.own_power_status = 'on' AND b.own_power_at > p_said.occurred_at, false)),
+           count(DISTINCT b.customer_id) FILTER (WHERE b.power_status = 'off')
+               + count(*) FILTER (WHERE b.power_status = 'off' AND b.customer_id IS NULL)
+    INTO counted.total_meters, counted.offline_meters, counted.online_meters, counted.unknown_meters,
+         counted.affected_customers
+    FROM below b;
+    counted.restored_meters := p_restored + COALESCE(back, 0);
+    RETURN counted;
+END $$;
