@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the room's builder."""
+"""The network as a graph: what hangs below a device, what feeds it, and what a switch changes."""
