@@ -1,0 +1,133 @@
+"""Real PostgreSQL servers for tests: one per version and test process, and a fresh database per test.
+
+They trade durability for speed. Whatever becomes of the test process, its servers end with it; a directory
+that a killed one left is swept by the next.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from oms_topology.errors import EmbeddedServerError
+from oms_topology.persistence.database import Database
+from oms_topology.persistence.embedded import EmbeddedServer, find_binaries
+from oms_topology.persistence.embedded.locks import is_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TESTED_MAJORS", "LiveServer", "in_ci", "installations", "live_server", "missing"]
+
+TESTED_MAJORS = (13, 14, 15, 18)
+TEMPLATE = "oms_template"
+_PREFIX = "oms_topology_tests-"
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "max_wal_size": "4GB",
+}
+
+
+class LiveServer:
+    """A running server that hands out databases of its own to tests."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self.embedded = server
+        self._admin = psycopg.connect(server.conninfo("postgres"), autocommit=True)
+        self._has_template = False
+
+    @property
+    def major(self) -> int:
+        """Major version of the server."""
+        return self._admin.info.server_version // 10_000
+
+    def create(self, *, upgraded: bool = False) -> Database:
+        """Make a database of a fresh name: empty, or as ``Database.upgrade`` makes it."""
+        name = f"test_{uuid.uuid4().hex}"
+        if upgraded and not self._has_template:
+            self._make_template()
+        template = TEMPLATE if upgraded else "template0"
+        command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._admin.execute(command.format(sql.Identifier(name), sql.Identifier(template)))
+        return Database(self.embedded.url(name))
+
+    def drop(self, database: Database) -> None:
+        """Close a database of :meth:`create` and remove it, whoever is still connected."""
+        database.close()
+        name = sql.Identifier(str(database.engine.url.database))
+        self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._admin.close()
+        self.embedded.stop()
+
+    def _make_template(self) -> None:
+        self.embedded.create_database(TEMPLATE)
+        with Database(self.embedded.url(TEMPLATE)) as database:
+            database.upgrade()
+        self._has_template = True
+
+
+def live_server(binaries: Path | None = None) -> Iterator[LiveServer]:
+    """Start a server in a temporary directory, and remove both at the end: the body of a fixture."""
+    _sweep()
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
+        live = LiveServer(EmbeddedServer.start(home, binaries=binaries, settings=_SETTINGS))
+        try:
+            yield live
+        finally:
+            live.close()
+    finally:
+        shutil.rmtree(home)
+
+
+def installations() -> dict[int, Path]:
+    """Find a PostgreSQL of each major version: the library's choice, fetched ones, the system's."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    fetched = Path(os.environ.get("OMS_TOPOLOGY_TEST_BINARIES") or Path(cache) / "oms_topology_tests")
+    places = [None, *fetched.glob("*/bin"), *Path("/usr/lib/postgresql").glob("*/bin")]
+    found: dict[int, Path] = {}
+    for place in places:
+        try:
+            binaries = find_binaries(place)
+        except EmbeddedServerError:
+            continue
+        found.setdefault(binaries.major, binaries.directory)
+    return found
+
+
+def missing(what: str) -> None:
+    """Skip a test for something that is not at hand; where everything must be (CI), fail it."""
+    if in_ci():
+        pytest.fail(f"{what} is missing, and this is CI")
+    pytest.skip(f"{what} is missing")
+
+
+def in_ci() -> bool:
+    """Tell whether nothing may be missing."""
+    return os.environ.get("CI") == "true"
+
+
+def _sweep() -> None:
+    for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            # Younger ones may be about to be locked by another test process.
+            stale = time.time() - home.stat().st_mtime > 60 and not is_locked(home / "users.lock")
+        except (OSError, EmbeddedServerError):
+            continue
+        if stale:
+            shutil.rmtree(home, ignore_errors=True)
