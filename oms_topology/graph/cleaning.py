@@ -166,7 +166,8 @@ def _clean_meters(columns: NetworkColumns, troubles: Troubles) -> tuple[NetworkC
     if missing.any():
         troubles.add("dangling_id", columns.meter_number[missing].tolist())
         columns = replace(columns, meter_device=np.where(missing, np.int32(NOWHERE), device))
-    table = CodeTable(columns.meter_number)
+    rivals = {*columns.device_code.tolist(), *columns.branch_code[columns.branch_is_switch].tolist()}
+    table = CodeTable(columns.meter_number, rivals)
     first_empty = table.row("")
     if not len(table.duplicate_rows) and first_empty < 0:
         return columns, table
@@ -180,7 +181,7 @@ def _clean_meters(columns: NetworkColumns, troubles: Troubles) -> tuple[NetworkC
     for row in repeated.tolist():
         new_row[row] = new_row[table.row(columns.meter_number[row])]
     columns = _renumbered(take(columns, "meter", kept), "meter", new_row)
-    return columns, CodeTable(columns.meter_number)
+    return columns, CodeTable(columns.meter_number, rivals)
 
 
 def _clean_alternates(columns: NetworkColumns, troubles: Troubles) -> NetworkColumns:

@@ -36,6 +36,15 @@ class CodeTable:
     ----------
     codes : object array of str
         The codes. Of equal codes the first is found.
+    rivals : iterable of str
+        Codes of other things; those that stand here too are kept in ``shared_codes``.
+
+    Attributes
+    ----------
+    duplicate_rows : int32 array
+        Rows whose code an earlier row has, ascending.
+    shared_codes : list of str
+        The rivals that have a row here.
 
     Examples
     --------
@@ -44,16 +53,18 @@ class CodeTable:
     (1, -1)
     """
 
-    __slots__ = ("_added", "_codes", "_mask", "_rows", "_starts", "duplicate_rows")
+    __slots__ = ("_added", "_codes", "_mask", "_rows", "_starts", "duplicate_rows", "shared_codes")
 
-    def __init__(self, codes: NDArray[np.object_]) -> None:
+    def __init__(self, codes: NDArray[np.object_], rivals: Iterable[str] = ()) -> None:
         hashes = _hashes(codes)
         self._codes = codes
         self._mask = (1 << max(len(codes) - 1, 1).bit_length()) - 1
         starts, rows = grouped((hashes & self._mask).astype(np.int32), self._mask + 1)
         self._starts, self._rows = starts.data, rows.data
         self._added: dict[str, int] = {}
-        self.duplicate_rows = _duplicates(codes, hashes, starts, rows)
+        by_bucket = hashes[rows]
+        self.duplicate_rows = _duplicates(codes, by_bucket, starts, rows)
+        self.shared_codes = self._shared_with(list(rivals), by_bucket)
 
     def row(self, code: str) -> int:
         """Give the row of a code, -1 when there is none; about 0.5 us."""
@@ -64,13 +75,18 @@ class CodeTable:
                 return row
         return self._added.get(code, -1)
 
-    def shared_with(self, codes: Iterable[str]) -> list[str]:
-        """List those of the codes that this table has, in their order."""
-        asked = np.array(list(codes), dtype=object)
-        buckets = (_hashes(asked) & self._mask).astype(np.intp)
-        starts = np.asarray(self._starts)
-        maybe = np.flatnonzero(starts[buckets + 1] > starts[buckets])
-        return [code for code in asked[maybe] if self.row(code) >= 0]
+    def _shared_with(self, codes: list[str], by_bucket: NDArray[np.int64]) -> list[str]:
+        """Compare hashes first, all at once: strings are touched only where these are equal."""
+        hashes = np.fromiter(map(hash, codes), dtype=np.int64, count=len(codes))
+        buckets, starts = (hashes & self._mask).astype(np.intp), np.asarray(self._starts)
+        place, ends = starts[buckets], starts[buckets + 1]
+        alike: list[int] = []
+        left = np.flatnonzero(place < ends)
+        while len(left):
+            alike.extend(left[by_bucket[place[left]] == hashes[left]].tolist())
+            place[left] += 1
+            left = left[place[left] < ends[left]]
+        return [codes[at] for at in sorted(set(alike)) if self.row(codes[at]) >= 0]
 
     def append(self, code: str, row: int) -> None:
         """Add a code that the table does not have."""
@@ -100,13 +116,12 @@ def _hashes(codes: NDArray[np.object_]) -> NDArray[np.int64]:
 
 def _duplicates(
     codes: NDArray[np.object_],
-    hashes: NDArray[np.int64],
+    by_bucket: NDArray[np.int64],
     starts: NDArray[np.int32],
     rows: NDArray[np.int32],
 ) -> NDArray[np.int32]:
     """Rows whose code an earlier row has: equal hashes can only stand in one bucket."""
     found: set[int] = set()
-    by_bucket = hashes[rows]
     longest = int(np.diff(starts).max(initial=0))
     for step in range(1, longest):
         for place in np.flatnonzero(by_bucket[step:] == by_bucket[:-step]):
@@ -147,7 +162,7 @@ class Names:
         self._set_shared_apart(columns, codes)
 
     def _set_shared_apart(self, columns: NetworkColumns, codes: list[str]) -> None:
-        shared = set(self.meters.shared_with([*self.devices, *self.switch_rows]))
+        shared = set(self.meters.shared_codes)
         shared.update(self.devices.keys() & self.switch_rows.keys())
         if len(self.devices) < len(codes):
             seen: set[str] = set()
