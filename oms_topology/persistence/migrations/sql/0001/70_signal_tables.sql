@@ -121,9 +121,56 @@ COMMENT ON TABLE oms_topology.outage_revision IS
 -- The audit's bulk rows live in children of the contract's tables: a SELECT on the contract's table
 -- shows both, its keys and foreign keys stay, and a thousand meters cost a thousand appends instead
 -- of three thousand key checks. Writers of ours know their meters exist: they have just locked them.
+-- meter_status_event is the open one, without an index, so that an event only appends to it;
+-- seal_audit() puts it aside when it has grown, and index_sealed_audit() gives it its index in bulk.
 CREATE TABLE oms_topology.meter_status_event () INHERITS (public.oms_meter_status_events);
-CREATE INDEX meter_status_event_meter_idx ON oms_topology.meter_status_event (meter_id, event_timestamp DESC);
 CREATE TABLE oms_topology.scada_event_affected_meter () INHERITS (public.scada_event_affected_meters);
 CREATE INDEX scada_event_affected_meter_event_idx ON oms_topology.scada_event_affected_meter (scada_event_id);
-COMMENT ON TABLE oms_topology.meter_status_event IS 'Rows of oms_meter_status_events that our own writers append.';
+COMMENT ON TABLE oms_topology.meter_status_event IS 'The newest rows of oms_meter_status_events that our own writers appended.';
 COMMENT ON TABLE oms_topology.scada_event_affected_meter IS 'Rows of scada_event_affected_meters that our own writers append.';
+
+CREATE TABLE oms_topology.audit_seal (
+    seal_no    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_name text NOT NULL UNIQUE,
+    sealed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    is_indexed boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE oms_topology.audit_seal IS
+    'The sealed parts of the audit, oldest first; each can be archived with ALTER TABLE ... NO INHERIT.';
+
+-- Seals the open part of the audit if it holds at least so many bytes; returns the sealed table's name.
+CREATE FUNCTION oms_topology.seal_audit(p_min_bytes bigint DEFAULT 33554432) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE
+    sealed_name text;
+BEGIN
+    IF pg_relation_size('oms_topology.meter_status_event') < p_min_bytes THEN
+        RETURN NULL;
+    END IF;
+    LOCK TABLE oms_topology.meter_status_event IN ACCESS EXCLUSIVE MODE;
+    IF pg_relation_size('oms_topology.meter_status_event') < p_min_bytes THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO oms_topology.audit_seal (table_name)
+    VALUES ('meter_status_event_' || (SELECT COALESCE(max(seal_no), 0) + 1 FROM oms_topology.audit_seal))
+    RETURNING table_name INTO sealed_name;
+    EXECUTE format('ALTER TABLE oms_topology.meter_status_event RENAME TO %I', sealed_name);
+    CREATE TABLE oms_topology.meter_status_event () INHERITS (public.oms_meter_status_events);
+    RETURN sealed_name;
+END $$;
+
+-- Indexes what was sealed; readers go on meanwhile, and nobody writes there any more.
+CREATE FUNCTION oms_topology.index_sealed_audit() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    seal    oms_topology.audit_seal;
+    indexed integer := 0;
+BEGIN
+    FOR seal IN SELECT * FROM oms_topology.audit_seal WHERE NOT is_indexed ORDER BY seal_no FOR UPDATE SKIP LOCKED LOOP
+        EXECUTE format('CREATE INDEX %I ON oms_topology.%I (meter_id, event_timestamp DESC)',
+                       seal.table_name || '_meter_idx', seal.table_name);
+        UPDATE oms_topology.audit_seal SET is_indexed = true WHERE seal_no = seal.seal_no;
+        indexed := indexed + 1;
+    END LOOP;
+    RETURN indexed;
+END $$;

@@ -157,6 +157,18 @@ BEGIN
                (SELECT max(c.at) FROM history c
                 WHERE c.meter_no = h.meter_no AND c.at >= p_from AND c.power_status <> c.before) AS changed_at
         FROM history h ORDER BY h.meter_no, h.at DESC
+    ), earlier_run AS (  -- since when the status held just before p_from, by the audit in event-time order
+        SELECT e.meter_id, min(e.event_timestamp) AS since
+        FROM (SELECT a.meter_id, a.event_timestamp, a.new_status, p.power_status,
+                     max(a.event_timestamp) FILTER (WHERE a.new_status <> p.power_status)
+                         OVER (PARTITION BY a.meter_id) AS other_at
+              FROM present p
+              JOIN public.oms_meters m ON m.meter_no = p.meter_no
+              JOIN public.oms_meter_status_events a ON a.meter_id = m.id
+              WHERE p.changed_at IS NULL AND m.last_power_change >= p_from AND a.event_timestamp < p_from
+                AND a.event_type IN ('power_on', 'power_off')) e
+        WHERE e.new_status = e.power_status AND e.event_timestamp > COALESCE(e.other_at, '-infinity')
+        GROUP BY e.meter_id
     ), missing AS (
         SELECT m.id AS meter_id, h.at, h.power_status, h.signal_no,
                lag(h.power_status) OVER (PARTITION BY h.meter_no ORDER BY h.at) AS earlier, m.power_status AS stood
@@ -185,23 +197,11 @@ BEGIN
         last_power_change = CASE
             WHEN p.changed_at IS NOT NULL THEN p.changed_at
             WHEN p.power_status = 'unknown' OR m.last_power_change < p_from THEN m.last_power_change
-            ELSE oms_topology.run_start(m.id, p.power_status, p_from) END,
+            ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_id = m.id) END,
         last_status_change = GREATEST(m.last_status_change, p.changed_at),
         power_signal_no = p_signal_no, updated_at = clock_timestamp()
     FROM present p WHERE m.meter_no = p.meter_no;
 END $$;
-
--- Since when a meter was in a status just before an instant, by its audit in event-time order.
-CREATE FUNCTION oms_topology.run_start(p_meter_id uuid, p_power_status text, p_before timestamptz) RETURNS timestamptz
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT min(e.event_timestamp) FROM public.oms_meter_status_events e
-    WHERE e.meter_id = p_meter_id AND e.event_timestamp < p_before
-      AND e.event_type IN ('power_on', 'power_off') AND e.new_status = p_power_status
-      AND e.event_timestamp > COALESCE((
-          SELECT max(o.event_timestamp) FROM public.oms_meter_status_events o
-          WHERE o.meter_id = p_meter_id AND o.event_timestamp < p_before
-            AND o.event_type IN ('power_on', 'power_off') AND o.new_status <> p_power_status), '-infinity')
-$$;
 
 -- The audit in the order in which things happened: what truly held before and after each report.
 CREATE VIEW oms_topology.meter_power_history AS

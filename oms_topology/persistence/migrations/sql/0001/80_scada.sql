@@ -245,15 +245,22 @@ $$;
 
 -- The device that a code names: a feeder's own, a substation's, or what hangs below a switch now.
 CREATE FUNCTION oms_topology.find_device(p_kind text, p_code text) RETURNS integer
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT d.device_no FROM oms_topology.device d WHERE d.kind = p_kind AND d.code = p_code
-    UNION ALL
-    SELECT d.device_no FROM oms_topology.branch b
-    JOIN oms_topology.device d ON (d.device_no, COALESCE(d.parent_no, d.normal_parent_no))
-        IN ((b.to_no, b.from_no), (b.from_no, b.to_no))
-    WHERE p_kind = 'switch' AND b.is_switch AND b.code = p_code
-    LIMIT 1
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found_no integer;
+BEGIN
+    IF p_kind <> 'switch' THEN
+        SELECT d.device_no INTO found_no FROM oms_topology.device d WHERE d.kind = p_kind AND d.code = p_code;
+    ELSE
+        SELECT d.device_no INTO found_no
+        FROM oms_topology.branch b
+        JOIN oms_topology.device d ON d.device_no = b.to_no AND b.from_no IN (d.parent_no, d.normal_parent_no)
+            OR d.device_no = b.from_no AND b.to_no IN (d.parent_no, d.normal_parent_no)
+        WHERE b.is_switch AND b.code = p_code
+        ORDER BY d.parent_no IN (b.from_no, b.to_no) DESC LIMIT 1;
+    END IF;
+    RETURN found_no;
+END $$;
 
 -- Coordinates that fit the device only when read the other way round are set aside, never repaired.
 CREATE FUNCTION oms_topology.is_swapped(p_device_no integer, p_latitude numeric, p_longitude numeric) RETURNS boolean
