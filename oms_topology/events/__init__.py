@@ -1,1 +1,5 @@
-"""Placeholder docstring, replaced by the room's builder."""
+"""What providers say: any form of a message becomes signals, or a clear error."""
+
+from oms_topology.events.parse import parse
+
+__all__ = ["parse"]

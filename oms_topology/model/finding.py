@@ -36,8 +36,8 @@ class Finding:
 
     Examples
     --------
-    >>> print(Finding("orphan_meter", FindingSeverity.ERROR, "Meters with no supply.", "Link them.", ("M1",), 1))
-    error orphan_meter (1): Meters with no supply. Link them. [M1]
+    >>> print(Finding("orphan_meter", FindingSeverity.ERROR, "No supply.", "Link them.", ("M1",), 1))
+    error orphan_meter (1): No supply. Link them. [M1]
     """
 
     rule: str

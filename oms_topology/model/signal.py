@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from oms_topology.model.kinds import DeviceKind, PowerStatus, Source
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from oms_topology.model.kinds import DeviceKind, PowerStatus, Source
 
 __all__ = ["DeviceReference", "Signal", "SignalFinding"]
 
@@ -20,6 +20,7 @@ class DeviceReference:
 
     Examples
     --------
+    >>> from oms_topology.model import DeviceKind
     >>> str(DeviceReference(DeviceKind.FEEDER, "FD002"))
     'feeder FD002'
     """

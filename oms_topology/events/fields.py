@@ -1,0 +1,189 @@
+"""Single fields of a message: texts, times and places, each with what was wrong with it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+
+from oms_topology.errors import SignalParseError
+from oms_topology.events.json_text import number_text
+from oms_topology.model import SignalFinding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+__all__ = ["EventTime", "coordinates_field", "event_time", "parse_time", "text_field"]
+
+BLANKS = " \t\n\r\f\v"
+_CLOCK_SLACK = timedelta(minutes=5)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_ISO_8601 = re.compile(
+    r"([12][0-9]{3})-([0-9]{2})-([0-9]{2})[Tt ]([01][0-9]|2[0-3]):([0-5][0-9])"
+    r"(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?(?:([Zz])|([+-])(0[0-9]|1[0-4]):?([0-5][0-9])?)?"
+)
+
+
+def text_field(
+    event: Mapping[str, Any], name: str, max_length: int
+) -> tuple[str | None, SignalFinding | None]:
+    """Read a field as trimmed text; a number counts as its digits, an empty text as missing.
+
+    Returns
+    -------
+    tuple
+        The text, or None when it is missing, of another type or too long; and what was wrong.
+
+    Examples
+    --------
+    >>> text_field({"reason": " Storm "}, "reason", 10)
+    ('Storm', None)
+    """
+    value = event.get(name)
+    if isinstance(value, (bool, list, dict)):
+        return None, SignalFinding(name, "not a text")
+    if value is None:
+        return None, None
+    text = (value if isinstance(value, str) else number_text(value)).strip(BLANKS)
+    if len(text) > max_length:
+        return None, SignalFinding(name, f"longer than {max_length} characters")
+    return text or None, None
+
+
+def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
+    """Read a time in ISO 8601; naive ones in ``zone``; digits finer than a microsecond are cut off.
+
+    Returns
+    -------
+    aware datetime, UTC, or None
+        None for anything that is not such a time.
+
+    Examples
+    --------
+    >>> from zoneinfo import ZoneInfo
+    >>> parse_time("2025-10-01T11:02:01.915+03:00", ZoneInfo("UTC")).isoformat()
+    '2025-10-01T08:02:01.915000+00:00'
+    """
+    match = _ISO_8601.fullmatch(text.strip(BLANKS))
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, utc, sign, offset_hours, offset_minutes = match.groups()
+    microsecond = int((fraction or "0")[:6].ljust(6, "0"))
+    try:
+        naive = datetime(
+            int(year), int(month), int(day), int(hour), int(minute), int(second or 0), microsecond
+        )
+    except ValueError:
+        return None
+    if utc:
+        return naive.replace(tzinfo=UTC)
+    if sign:
+        offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes or 0))
+        return (naive - offset if sign == "+" else naive + offset).replace(tzinfo=UTC)
+    return naive.replace(tzinfo=zone).astimezone(UTC)
+
+
+class EventTime(NamedTuple):
+    """When an event happened, how far that can be trusted, and what was wrong."""
+
+    occurred_at: datetime
+    sent_at: datetime | None
+    is_sound: bool
+    finding: SignalFinding | None
+
+
+def event_time(
+    source: str,
+    event: Mapping[str, Any],
+    envelope: Mapping[str, Any],
+    *,
+    received_at: datetime,
+    zone: ZoneInfo,
+) -> EventTime:
+    """Decide when an event happened, from its own time, its envelope's and the receipt.
+
+    An event more than 5 minutes ahead of its envelope counts at the envelope's time; an impossible
+    one (before 2000, or ahead of receipt without an envelope) at receipt, and is not sound.
+
+    Raises
+    ------
+    SignalParseError
+        Neither the event nor its envelope gives a time.
+    """
+    sent_at = _sent_at(envelope, received_at, zone)
+    raw = event.get("timestamp")
+    said = parse_time(raw, zone) if isinstance(raw, str) else None
+    if said is None:
+        if sent_at is None:
+            missing = raw is None or raw == ""
+            reason = (
+                "missing, and no envelope gives a time"
+                if missing
+                else "not a time, and no envelope gives one"
+            )
+            raise SignalParseError(source, "timestamp", reason)
+        finding = SignalFinding("timestamp", "missing or not a time; the envelope's time counts")
+        return EventTime(sent_at, sent_at, True, finding)
+    if said < _EARLIEST:
+        finding = SignalFinding("timestamp", "before the year 2000; counts at receipt")
+        return EventTime(received_at, sent_at, False, finding)
+    if said <= (sent_at or received_at) + _CLOCK_SLACK:
+        return EventTime(said, sent_at, True, None)
+    if sent_at is None:
+        finding = SignalFinding("timestamp", "more than 5 minutes ahead of receipt; counts at receipt")
+        return EventTime(received_at, None, False, finding)
+    reason = "more than 5 minutes ahead of the envelope; the envelope's time counts"
+    return EventTime(sent_at, sent_at, True, SignalFinding("timestamp", reason))
+
+
+def _sent_at(envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo) -> datetime | None:
+    for name in ("timestamp", "received_at", "processed_at"):
+        raw = envelope.get(name)
+        at = parse_time(raw, zone) if isinstance(raw, str) else None
+        if at is not None and _EARLIEST <= at <= received_at + _CLOCK_SLACK:
+            return at
+    return None
+
+
+def coordinates_field(event: Mapping[str, Any]) -> tuple[str | None, str | None, SignalFinding | None]:
+    """Read ``coordinates: {lat, lng}`` in degrees.
+
+    Returns
+    -------
+    tuple
+        Latitude and longitude as text with six decimals, or None twice; and what was wrong.
+
+    Examples
+    --------
+    >>> coordinates_field({"coordinates": {"lat": 31.9512, "lng": 35.9327}})
+    ('31.951200', '35.932700', None)
+    """
+    place = event.get("coordinates")
+    if place is None:
+        return None, None, None
+    latitude, longitude = (place.get("lat"), place.get("lng")) if isinstance(place, dict) else (None, None)
+    if not _is_number(latitude) or not _is_number(longitude):
+        return None, None, SignalFinding("coordinates", "not a pair of numbers lat and lng")
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        return None, None, SignalFinding("coordinates", "out of range")
+    if latitude == 0 and longitude == 0:
+        return None, None, SignalFinding("coordinates", "zero, which means unknown")
+    return rounded_text(latitude, 6), rounded_text(longitude, 6), None
+
+
+def _is_number(value: object) -> TypeGuard[float | Decimal]:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def rounded_text(value: float | Decimal, digits: int) -> str:
+    """Round half away from zero, as PostgreSQL rounds a ``numeric``.
+
+    Examples
+    --------
+    >>> rounded_text(Decimal("0.0005"), 3)
+    '0.001'
+    """
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    return number_text(exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP))

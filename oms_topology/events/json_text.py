@@ -1,0 +1,125 @@
+"""JSON from outside, read strictly, and written the one way in which PostgreSQL writes ``jsonb``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["MAX_PAYLOAD_BYTES", "canonical_text", "content_hash", "read_json"]
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+_MAX_NUMBER_DIGITS = 300
+
+
+def read_json(text: bytes | str) -> Any:
+    """Read one JSON text, exactly: numbers keep their digits, and what is not JSON is an error.
+
+    Parameters
+    ----------
+    text : bytes or str
+        UTF-8 when bytes.
+
+    Returns
+    -------
+    object
+        Dictionaries, lists, strings, booleans, None, int and :class:`decimal.Decimal`.
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, not UTF-8, nested too deeply, or holds a number of over 300 digits.
+
+    Examples
+    --------
+    >>> read_json('{"voltage": 0.50}')
+    {'voltage': Decimal('0.50')}
+    """
+    try:
+        return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+
+
+def _number(digits: str) -> int | Decimal:
+    value = Decimal(digits)
+    if value and not -_MAX_NUMBER_DIGITS < value.adjusted() < _MAX_NUMBER_DIGITS:
+        raise ValueError("a number is too large or too small")
+    if len(digits) > _MAX_NUMBER_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(value) if digits.lstrip("-").isdigit() else value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def canonical_text(value: Any) -> str:
+    """Write a value as PostgreSQL writes it from ``jsonb``: keys by length, then bytes.
+
+    Parameters
+    ----------
+    value : object
+        What :func:`read_json` gives, or plain floats and ints.
+
+    Returns
+    -------
+    str
+        Equal for equal JSON values, whatever their key order and spaces; ``1`` and ``1.0`` differ.
+
+    Examples
+    --------
+    >>> canonical_text({"bb": [1, Decimal("2.50")], "a": None})
+    '{"a": null, "bb": [1, 2.50]}'
+    """
+    if isinstance(value, dict):
+        pairs = sorted(((str(key), item) for key, item in value.items()), key=_key_order)
+        return "{" + ", ".join(f"{_text(key)}: {canonical_text(item)}" for key, item in pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(canonical_text, value)) + "]"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return number_text(value)
+
+
+def _key_order(pair: tuple[str, Any]) -> tuple[int, bytes]:
+    key = pair[0].encode()
+    return len(key), key
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def number_text(value: float | Decimal) -> str:
+    """Write a number in plain digits, as PostgreSQL writes a ``numeric``.
+
+    Examples
+    --------
+    >>> number_text(Decimal("1.50E+3")), number_text(0.0), number_text(-0)
+    ('1500', '0.0', '0')
+    """
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not exact.is_finite():
+        raise ValueError("not a JSON number")
+    digits = f"{exact:f}"
+    return digits.removeprefix("-") if not exact else digits
+
+
+def content_hash(event: dict[str, Any]) -> str:
+    """Hash an event by its content: the idempotency key where a provider gives none.
+
+    The key ``source`` is left out: a consumer copies it in from the envelope.
+
+    Returns
+    -------
+    str
+        SHA-256 in hexadecimal of :func:`canonical_text`.
+    """
+    kept = {key: value for key, value in event.items() if key != "source"}
+    return hashlib.sha256(canonical_text(kept).encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""SCADA messages: a breaker or feeder says that it is de-energised, or energised again.
+
+The SQL function ``oms_topology.parse_scada`` reads the same forms to the same signal, for services
+in other languages; ``tests/acceptance`` holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from oms_topology.errors import SignalParseError
+from oms_topology.events.fields import coordinates_field, event_time, rounded_text, text_field
+from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, canonical_text, content_hash
+from oms_topology.model import DeviceKind, DeviceReference, PowerStatus, Signal, SignalFinding, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+__all__ = ["parse_scada", "power_status_of_alarm"]
+
+_DE_ENERGISED = frozenset(
+    {
+        "de-energized",
+        "deenergized",
+        "de-energised",
+        "deenergised",
+        "fault",
+        "breaker-trip",
+        "power-failure",
+        "outage",
+        "mv-alarmlossofvoltage",
+    }
+)
+_ENERGISED = frozenset({"energized", "energised", "mv-alarmrestoration"})
+_SEVERITIES = frozenset({"low", "medium", "high", "critical"})
+_DEVICE_FIELDS = (
+    ("switchId", DeviceKind.SWITCH),
+    ("feederId", DeviceKind.FEEDER),
+    ("substationId", DeviceKind.SUBSTATION),
+)
+_TEXT_FIELDS = (
+    ("event_type", "eventType", 64),
+    ("alarm_type", "alarmType", 32),
+    ("main_station_id", "mainStationId", 64),
+    ("severity", "severity", 16),
+    ("reason", "reason", 2000),
+)
+_MAX_VOLTAGE = 999_999_999
+
+
+def power_status_of_alarm(alarm: str) -> PowerStatus:
+    """Tell what an alarm says of supply at the device and below; an unknown one says nothing.
+
+    Examples
+    --------
+    >>> power_status_of_alarm("De-energized").value, power_status_of_alarm("door open").value
+    ('off', 'unknown')
+    """
+    name = alarm.lower().replace("_", "-").replace(" ", "-")
+    if name in _DE_ENERGISED:
+        return PowerStatus.OFF
+    return PowerStatus.ON if name in _ENERGISED else PowerStatus.UNKNOWN
+
+
+def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signal:
+    """Read a SCADA message: bare event, Kafka envelope or outbox record.
+
+    Parameters
+    ----------
+    message : dict
+        As :func:`~oms_topology.events.json_text.read_json` gives it.
+    received_at : aware datetime
+        When it came.
+    zone : ZoneInfo
+        Zone of naive times.
+
+    Returns
+    -------
+    Signal
+        What does not fit is None in ``details``, named in ``findings``, and kept in ``payload``.
+
+    Raises
+    ------
+    SignalParseError
+        There is no device, no type or alarm, or no time; or the message is no object or too large.
+    """
+    if not isinstance(message, dict):
+        raise SignalParseError(Source.SCADA, "payload", "not a JSON object")
+    if len(canonical_text(message).encode()) > MAX_PAYLOAD_BYTES:
+        raise SignalParseError(Source.SCADA, "payload", "larger than 1 MiB")
+    wrapped = isinstance(message.get("event"), dict)
+    event: dict[str, Any] = message["event"] if wrapped else message
+    envelope = {key: value for key, value in message.items() if key != "event"} if wrapped else {}
+
+    codes = _device_codes(event)
+    kind, code = next((kind, codes[name]) for name, kind in _DEVICE_FIELDS if codes[name])
+    at = event_time(Source.SCADA, event, envelope, received_at=received_at, zone=zone)
+    alarm = text_field(event, "alarmType", 1000)[0] or text_field(event, "eventType", 1000)[0]
+    if alarm is None:
+        raise SignalParseError(Source.SCADA, "alarmType", "missing, and so is eventType")
+    details, findings = _details(event, envelope)
+    digest = content_hash(event)
+    return Signal(
+        source=Source.SCADA,
+        source_event_id=text_field(event, "eventId", 100)[0] or f"sha256:{digest}",
+        content_hash=digest,
+        device=DeviceReference(kind, code),
+        power_status=power_status_of_alarm(alarm),
+        occurred_at=at.occurred_at,
+        received_at=received_at,
+        sent_at=at.sent_at,
+        time_is_sound=at.is_sound,
+        details=details | {"substation_code": codes["substationId"], "feeder_code": codes["feederId"]},
+        payload=event,
+        findings=((at.finding,) if at.finding else ()) + findings,
+    )
+
+
+def _device_codes(event: Mapping[str, Any]) -> dict[str, str]:
+    codes = {}
+    for name, _ in _DEVICE_FIELDS:
+        code, trouble = text_field(event, name, 64)
+        if trouble:
+            raise SignalParseError(Source.SCADA, trouble.field, trouble.reason)
+        codes[name] = code or ""
+    if not any(codes.values()):
+        raise SignalParseError(Source.SCADA, "substationId", "missing, and so are feederId and switchId")
+    return codes
+
+
+def _details(
+    event: Mapping[str, Any], envelope: Mapping[str, Any]
+) -> tuple[dict[str, str | None], tuple[SignalFinding, ...]]:
+    details: dict[str, str | None] = {}
+    troubles: list[SignalFinding | None] = []
+    for key, name, max_length in _TEXT_FIELDS:
+        details[key], trouble = text_field(event, name, max_length)
+        troubles.append(trouble)
+        if key == "severity" and details[key] and str(details[key]).lower() not in _SEVERITIES:
+            details[key] = None
+            troubles.append(SignalFinding("severity", "not low, medium, high or critical"))
+    details["voltage"], trouble = _voltage(event.get("voltage"))
+    troubles.append(trouble)
+    details["latitude"], details["longitude"], trouble = coordinates_field(event)
+    troubles.append(trouble)
+    details["source"], trouble = text_field(event if "source" in event else envelope, "source", 128)
+    troubles.append(trouble)
+    return details, tuple(trouble for trouble in troubles if trouble)
+
+
+def _voltage(value: Any) -> tuple[str | None, SignalFinding | None]:
+    if value is None:
+        return None, None
+    if isinstance(value, (bool, str, list, dict)) or not 0 <= value < _MAX_VOLTAGE:
+        return None, SignalFinding("voltage", "not a number of volts")
+    return rounded_text(value, 3), None
