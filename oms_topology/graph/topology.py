@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import networkx as nx
+    from numpy.typing import NDArray
 
     from oms_topology.graph.network import Network
     from oms_topology.graph.troubles import Troubles
@@ -418,6 +419,21 @@ class Topology(Constructors):
     def switches(self) -> tuple[str, ...]:
         """Codes of all switches, in the order of their rows."""
         return tuple(self._network.names.switch_rows)
+
+    def supply_parents(self, state: State = "current") -> NDArray[np.int32]:
+        """Give the row of the device that feeds each device of :attr:`columns`.
+
+        Parameters
+        ----------
+        state : {"current", "normal"}
+            As switched now, or as normally.
+
+        Returns
+        -------
+        int array, one per device
+            -1 at sources and where nothing supplies.
+        """
+        return np.asarray(self._index(state).forest.parent, dtype=np.int32)
 
     @property
     def topology_version(self) -> int:

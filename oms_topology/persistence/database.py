@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from oms_topology.model import NetworkColumns
+    from oms_topology.persistence.network_store import SupplyTree
     from oms_topology.persistence.schema import Deviation, UpgradeReport
 
 __all__ = ["DSN_VARIABLE", "Database", "as_engine", "translated_errors"]
@@ -152,21 +153,21 @@ class Database:
 
     def load_network(self) -> NetworkColumns:
         """Read the whole network into columns; about a second per million meters."""
-        from oms_topology.persistence import network
+        from oms_topology.persistence.network import load_network
 
-        return network.load_network(self.engine)
+        return load_network(self.engine)
 
-    def store_network(self, columns: NetworkColumns) -> None:
-        """Write a network's devices, branches, meters and supplies.
+    def store_network(self, network: SupplyTree) -> None:
+        """Write a network's devices, branches, meters and supplies; what is there already is updated.
 
         Parameters
         ----------
-        columns : NetworkColumns
+        network : Topology
             What to write.
         """
-        from oms_topology.persistence import network
+        from oms_topology.persistence.network import store_network
 
-        network.store_network(self.engine, columns)
+        store_network(self.engine, network)
 
     def __enter__(self) -> Self:
         return self

@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the room's builder."""
+"""What runs: the pipeline that takes messages in."""

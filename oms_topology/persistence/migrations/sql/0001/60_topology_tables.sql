@@ -93,6 +93,7 @@ ALTER TABLE public.oms_meters
     ADD COLUMN device_no             integer,
     ADD COLUMN segment_no            integer,
     ADD COLUMN position_no           integer,
+    ADD COLUMN device_is_explicit    boolean NOT NULL DEFAULT false,
     ADD COLUMN has_alternates        boolean NOT NULL DEFAULT false,
     ADD COLUMN supply_is_stale       boolean NOT NULL DEFAULT true,
     ADD COLUMN previous_power_status varchar(20),
@@ -105,6 +106,8 @@ ALTER TABLE public.oms_meters ADD CONSTRAINT oms_meters_meter_no_key UNIQUE (met
 CREATE INDEX oms_meters_supply_idx ON public.oms_meters (segment_no, position_no, meter_no);
 CREATE INDEX oms_meters_stale_idx ON public.oms_meters (meter_no) WHERE supply_is_stale;
 COMMENT ON COLUMN public.oms_meters.device_no IS 'The device that normally feeds it (oms_topology.device).';
+COMMENT ON COLUMN public.oms_meters.device_is_explicit IS
+    'device_no was given with the network (a section, say), and is not derived from dp_id, feeder_id and substation_id.';
 COMMENT ON COLUMN public.oms_meters.own_power_status IS 'What the meter itself last said of its power.';
 COMMENT ON COLUMN public.oms_meters.supply_lost_at IS
     'Latest report of a device above it that it is de-energised, while no supply is left; else NULL.';

@@ -83,6 +83,8 @@ CREATE FUNCTION oms_topology.mark_meter() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.supply_is_stale := true;
+    -- Whoever moves a meter by its contract columns means them.
+    NEW.device_is_explicit := NEW.device_is_explicit AND NEW.device_no IS DISTINCT FROM OLD.device_no;
     RETURN NEW;
 END $$;
 
@@ -176,7 +178,8 @@ CREATE FUNCTION oms_topology.normal_devices(p_meter_nos integer[])
 RETURNS TABLE (meter_no integer, device_no integer, feeder_id uuid, substation_id uuid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.meter_no,
-           CASE WHEN dp.id IS NOT NULL AND (m.feeder_id IS NULL OR dp.feeder_id = m.feeder_id OR dpd.is_surveyed)
+           CASE WHEN given.device_no IS NOT NULL THEN given.device_no
+                WHEN dp.id IS NOT NULL AND (m.feeder_id IS NULL OR dp.feeder_id = m.feeder_id OR dpd.is_surveyed)
                 THEN dpd.device_no
                 ELSE COALESCE(fd.device_no, mapped.device_no, sd.device_no, spread.device_no) END,
            CASE WHEN dp.id IS NOT NULL AND (m.feeder_id IS NULL OR dp.feeder_id = m.feeder_id OR dpd.is_surveyed)
@@ -184,6 +187,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
            CASE WHEN m.feeder_id IS NULL AND dp.id IS NULL AND mapped.feeder_id IS NULL
                 THEN COALESCE(m.substation_id, spread.substation_id) END
     FROM public.oms_meters m
+    LEFT JOIN oms_topology.device given ON m.device_is_explicit AND given.device_no = m.device_no
     LEFT JOIN public.network_distribution_points dp ON dp.id = m.dp_id
     LEFT JOIN oms_topology.device dpd ON dpd.kind = 'distribution_point' AND dpd.record_id = dp.id
     LEFT JOIN oms_topology.device fd ON fd.kind = 'feeder' AND fd.record_id = m.feeder_id

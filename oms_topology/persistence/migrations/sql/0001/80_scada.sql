@@ -222,7 +222,7 @@ BEGIN
         'device_code', COALESCE(codes ->> 'switchId', codes ->> 'feederId', codes ->> 'substationId'),
         'power_status', oms_topology.scada_power_status(alarm),
         'occurred_at', oms_topology.iso_time(at.occurred_at), 'sent_at', oms_topology.iso_time(at.sent_at),
-        'time_is_sound', at.is_sound, 'details', parsed, 'findings', findings, 'payload', event);
+        'time_is_sound', at.is_sound, 'details', parsed, 'findings', findings);
 END $$;
 
 CREATE FUNCTION oms_topology.keep_dead_letter(p_source text, p_field text, p_reason text, p_payload bytea) RETURNS bigint
@@ -302,7 +302,9 @@ BEGIN
     VALUES ('scada', p_parsed ->> 'source_event_id', p_parsed ->> 'content_hash', p_parsed ->> 'device_kind',
             p_parsed ->> 'device_code', named_no, p_parsed ->> 'power_status',
             (p_parsed ->> 'occurred_at')::timestamptz, (p_parsed ->> 'sent_at')::timestamptz, p_received_at,
-            (p_parsed ->> 'time_is_sound')::boolean, p_parsed -> 'payload', gen_random_uuid()::text,
+            (p_parsed ->> 'time_is_sound')::boolean,
+            CASE WHEN jsonb_typeof(p_message -> 'event') = 'object' THEN p_message -> 'event' ELSE p_message END,
+            gen_random_uuid()::text,
             EXISTS (SELECT FROM oms_topology.signal o
                     WHERE o.source = 'scada' AND o.source_event_id = p_parsed ->> 'source_event_id'))
     ON CONFLICT (source, source_event_id, content_hash) DO NOTHING

@@ -1,0 +1,170 @@
+"""Records signals and dead letters: one statement and one transaction for each message."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from sqlalchemy import text
+
+from oms_topology.model import Receipt
+from oms_topology.persistence.database import translated_errors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Engine
+
+    from oms_topology.model import Signal
+
+__all__ = ["Store"]
+
+_RECORD = "SELECT oms_topology.record_scada(%s::jsonb, %s::jsonb, %s)"
+_DEAD_LETTER = "SELECT oms_topology.keep_dead_letter(%s, %s, %s, %s)"
+_REPLAY = "SELECT oms_topology.replay_dead_letter(%s)"
+_ZONE = text("SELECT time_zone FROM oms_topology.source_setting WHERE source = :source")
+_VERSION = text("SELECT COALESCE(max(topology_version), 0) FROM oms_topology.topology_change")
+_SETTLE = text("SELECT oms_topology.settle()")
+_SEAL = text("SELECT oms_topology.seal_audit(:min_bytes)")
+_INDEX_SEALED = text("SELECT oms_topology.index_sealed_audit()")
+
+
+class Store:
+    """The database as the event path sees it.
+
+    Parameters
+    ----------
+    engine : sqlalchemy.Engine
+        A database with the schema of this version.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: psycopg.Connection[Any] | None = None
+        self._pooled: Any = None
+
+    def record(self, signal: Signal, message: str) -> Receipt:
+        """Record a signal with all its effects, or none; committed and durable on return.
+
+        Parameters
+        ----------
+        signal : Signal
+            What the message says.
+        message : str
+            The message itself, as JSON text.
+
+        Returns
+        -------
+        Receipt
+            What became of it: a known message is a duplicate, a device that the network does not
+            have makes it a dead letter.
+
+        Raises
+        ------
+        StoreUnavailableError, ConflictError
+            Nothing was recorded; try again.
+        """
+        row = self._call(_RECORD, (_parsed(signal), message, signal.received_at))
+        return _receipt(row)
+
+    def keep_dead_letter(self, source: str, field: str, reason: str, payload: bytes) -> Receipt:
+        """Put a message aside, byte for byte, with what is wrong with it."""
+        number = self._call(_DEAD_LETTER, (source, field, reason, payload))
+        return Receipt(dead_letter_id=number, dead_letter_reason=f"{field}: {reason}")
+
+    def replay_dead_letter(self, dead_letter_id: int) -> Receipt:
+        """Take a dead letter up again, after what it lacked has been supplied."""
+        return _receipt(self._call(_REPLAY, (dead_letter_id,)))
+
+    def time_zone(self, source: str) -> str:
+        """Give the name of the zone in which a source's naive times are read."""
+        with translated_errors(), self._engine.connect() as connection:
+            return str(connection.execute(_ZONE, {"source": source}).scalar() or "UTC")
+
+    def topology_version(self) -> int:
+        """Settle what changed in the tables and give the version of the topology."""
+        with translated_errors(), self._engine.begin() as connection:
+            connection.execute(_SETTLE)
+            return int(connection.execute(_VERSION).scalar_one())
+
+    def maintain(self, *, min_bytes: int = 32 * 1024 * 1024) -> int:
+        """Seal the open part of the audit when it has grown to ``min_bytes``, and index what is sealed.
+
+        Returns
+        -------
+        int
+            How many parts were indexed; readers and writers go on meanwhile.
+        """
+        with translated_errors(), self._engine.begin() as connection:
+            connection.execute(_SEAL, {"min_bytes": min_bytes})
+        with translated_errors(), self._engine.begin() as connection:
+            return int(connection.execute(_INDEX_SEALED).scalar_one())
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._pooled is not None:
+            self._pooled.close()
+        self._pooled = self._connection = None
+
+    def _call(self, statement: str, parameters: tuple[Any, ...]) -> Any:
+        # One autocommitted statement is one transaction in a single round trip.
+        with translated_errors():
+            try:
+                row = self._driver().execute(statement, parameters).fetchone()
+            except psycopg.OperationalError:
+                if self._connection is not None and self._connection.broken:
+                    self._pooled.invalidate()
+                    self.close()
+                raise
+        return row[0] if row else None
+
+    def _driver(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            self._pooled = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = self._pooled.connection.driver_connection
+            assert self._connection is not None  # noqa: S101
+            self._connection.prepare_threshold = 1
+        return self._connection
+
+
+def _time_text(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
+
+
+def signal_fields(signal: Signal) -> dict[str, Any]:
+    """Give a signal as the fields that ``oms_topology.parse_scada`` gives for the same message."""
+    return {
+        "source_event_id": signal.source_event_id,
+        "content_hash": signal.content_hash,
+        "device_kind": signal.device.kind.value,
+        "device_code": signal.device.code,
+        "power_status": signal.power_status.value,
+        "occurred_at": _time_text(signal.occurred_at),
+        "sent_at": _time_text(signal.sent_at),
+        "time_is_sound": signal.time_is_sound,
+        "details": {key: value or None for key, value in signal.details.items()},
+        "findings": [{"field": finding.field, "reason": finding.reason} for finding in signal.findings],
+    }
+
+
+def _parsed(signal: Signal) -> str:
+    return json.dumps(signal_fields(signal))
+
+
+def _receipt(answer: dict[str, Any]) -> Receipt:
+    return Receipt(
+        total_meters=answer.get("total_meters") or 0,
+        offline_meters=answer.get("offline_meters") or 0,
+        online_meters=answer.get("online_meters") or 0,
+        unknown_meters=answer.get("unknown_meters") or 0,
+        affected_customers=answer.get("affected_customers") or 0,
+        restored_meters=answer.get("restored_meters") or 0,
+        outage_event_id=answer.get("outage_event_id"),
+        outage_event_ids=tuple(answer.get("outage_event_ids") or ()),
+        duplicate=bool(answer.get("duplicate")),
+        dead_letter_id=answer.get("dead_letter_id"),
+        dead_letter_reason=answer.get("reason") if answer.get("dead_letter_id") else None,
+        source_record_id=answer.get("scada_event_id"),
+    )
