@@ -85,8 +85,10 @@ class UpgradeReport:
         between; upgraded all the same) or ``"current"`` (nothing to do).
     set_aside : tuple of SetAside
         By table and reason, sorted.
+    repairs : tuple of str
+        What was put right without touching a row, in words.
     findings : tuple of Finding
-        What else is worth knowing, in the order in which it was found.
+        What stays and wants a look, in the order in which it was found.
     dry_run : bool
         Whether all of it was rolled back.
     """
@@ -95,6 +97,7 @@ class UpgradeReport:
     to_version: str
     shape: str
     set_aside: tuple[SetAside, ...] = ()
+    repairs: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     dry_run: bool = False
 
@@ -274,7 +277,8 @@ def _report(
         to_version=to_version,
         shape=next((row.message for row in told if row.rule == "shape"), "current"),
         set_aside=tuple(SetAside(*row) for row in moved),
-        findings=tuple(_finding(*row) for row in told if row.rule != "shape"),
+        repairs=tuple(row.message for row in told if row.severity == "note" and row.rule != "shape"),
+        findings=tuple(_finding(*row) for row in told if row.severity != "note"),
         dry_run=dry_run,
     )
 

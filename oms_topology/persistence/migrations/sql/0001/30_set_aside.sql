@@ -99,13 +99,15 @@ INSERT INTO oms_topology.set_aside (table_name, reason, "row")
 SELECT 'oms_storm_mode_config', 'duplicate: there is one storm configuration', "row" FROM removed;
 
 -- Values that break a rule. All rows are copied before the first is changed, so that a row which breaks two
--- rules stands aside twice as it was.
+-- rules stands aside twice as it was. A row that would equal another one once it is repaired moves aside.
 DO $$
 DECLARE
     broken record;
     found  bigint;
+    place  tid;
+    moved  text;
 BEGIN
-    CREATE TEMPORARY TABLE broken_check (check_no integer PRIMARY KEY, row_count bigint) ON COMMIT DROP;
+    CREATE TEMPORARY TABLE broken_check (check_no integer PRIMARY KEY) ON COMMIT DROP;
     FOR broken IN SELECT * FROM pg_temp.contract_check ORDER BY check_no LOOP
         EXECUTE format(
             'INSERT INTO oms_topology.set_aside (table_name, reason, "row")'
@@ -113,17 +115,31 @@ BEGIN
             broken.table_name, 'illegal value: ' || broken.column_name, broken.table_name, broken.rule);
         GET DIAGNOSTICS found = ROW_COUNT;
         IF found > 0 THEN
-            INSERT INTO pg_temp.broken_check VALUES (broken.check_no, found);
+            INSERT INTO pg_temp.broken_check VALUES (broken.check_no);
         END IF;
     END LOOP;
+
     FOR broken IN SELECT c.* FROM pg_temp.contract_check AS c JOIN pg_temp.broken_check USING (check_no) LOOP
         BEGIN
             EXECUTE format('UPDATE public.%I SET %I = %s WHERE NOT (%s)',
                            broken.table_name, broken.column_name, broken.repair, broken.rule);
         EXCEPTION WHEN unique_violation THEN
-            -- Repaired, the row would equal another one; it stays, and 45_checks.sql reports the rule.
-            DELETE FROM oms_topology.set_aside
-            WHERE table_name = broken.table_name AND reason = 'illegal value: ' || broken.column_name;
+            FOR place IN
+                EXECUTE format('SELECT ctid FROM public.%I WHERE NOT (%s)', broken.table_name, broken.rule)
+            LOOP
+                BEGIN
+                    EXECUTE format('UPDATE public.%I SET %I = %s WHERE ctid = %L',
+                                   broken.table_name, broken.column_name, broken.repair, place);
+                EXCEPTION WHEN unique_violation THEN
+                    EXECUTE format('DELETE FROM public.%I WHERE ctid = %L RETURNING id::text',
+                                   broken.table_name, place)
+                    INTO moved;
+                    UPDATE oms_topology.set_aside
+                    SET reason = reason || ', and repaired the row would repeat another one'
+                    WHERE table_name = broken.table_name AND "row" ->> 'id' = moved
+                      AND reason = 'illegal value: ' || broken.column_name;
+                END;
+            END LOOP;
         END;
     END LOOP;
 END

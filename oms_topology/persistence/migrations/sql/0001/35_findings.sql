@@ -15,17 +15,18 @@ FROM (
 ) AS fanned_out
 HAVING count(*) > 0;
 
-INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, row_count)
+INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
 SELECT '0001', 'repeated_status_event', 'warning',
        'Status events that repeat another one of the same meter, source, time and status.',
        'Audit rows are never deleted; reports count distinct ones.',
-       sum(copies - 1)
+       (array_agg(DISTINCT m.meter_number ORDER BY m.meter_number))[1:100], sum(copies - 1)
 FROM (
-    SELECT count(*) AS copies
+    SELECT meter_id, count(*) AS copies
     FROM public.oms_meter_status_events
     GROUP BY meter_id, event_type, source_type, source_event_id, new_status, event_timestamp
     HAVING count(*) > 1
 ) AS repeated
+LEFT JOIN public.oms_meters AS m ON m.id = repeated.meter_id
 HAVING count(*) > 0;
 
 INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)

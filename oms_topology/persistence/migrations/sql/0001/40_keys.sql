@@ -39,6 +39,7 @@ DECLARE
     key      record;
     standing record;
     kept     text;
+    orphans  bigint;
 BEGIN
     FOR key IN
         SELECT k.*, a.attnum, c.oid AS table_oid, c.relkind, p.oid AS parent_oid
@@ -64,9 +65,11 @@ BEGIN
             INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
             VALUES ('0001',
                     CASE WHEN kept IS NULL THEN 'foreign_key_replaced' ELSE 'doubled_foreign_key' END, 'note',
-                    format('%s.%s: a foreign key that %s was dropped.', key.table_name, key.column_name,
-                           CASE WHEN kept IS NULL THEN 'deleted along with its parent' ELSE 'was there twice' END),
-                    'Nothing to do.', ARRAY[standing.conname::text], 1);
+                    format(CASE WHEN kept IS NULL
+                                THEN '%s.%s had a foreign key with another rule for deletion; it was replaced.'
+                                ELSE '%s.%s had its foreign key twice; one was dropped.' END,
+                           key.table_name, key.column_name),
+                    '', ARRAY[standing.conname::text], 1);
         END LOOP;
 
         IF kept IS NULL THEN
@@ -84,13 +87,18 @@ BEGIN
         BEGIN
             EXECUTE format('ALTER TABLE public.%I VALIDATE CONSTRAINT %I', key.table_name, key.key_name);
         EXCEPTION WHEN foreign_key_violation THEN
+            EXECUTE format(
+                'SELECT count(*) FROM public.%1$I AS t WHERE t.%2$I IS NOT NULL'
+                ' AND NOT EXISTS (SELECT FROM public.%3$I AS p WHERE p.id = t.%2$I)',
+                key.table_name, key.column_name, key.parent_table)
+            INTO orphans;
             INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
             VALUES ('0001', 'foreign_key_not_validated', 'warning',
                     format('%s.%s holds ids that %s does not have.', key.table_name, key.column_name,
                            key.parent_table),
                     format('Correct them, then: ALTER TABLE public.%I VALIDATE CONSTRAINT %I;',
                            key.table_name, key.key_name),
-                    ARRAY[key.key_name], 1);
+                    ARRAY[key.key_name], orphans);
         END;
     END LOOP;
 END

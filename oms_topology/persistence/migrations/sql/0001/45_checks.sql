@@ -4,6 +4,7 @@
 DO $$
 DECLARE
     checked record;
+    broken  bigint;
 BEGIN
     FOR checked IN
         SELECT k.*
@@ -19,13 +20,15 @@ BEGIN
         BEGIN
             EXECUTE format('ALTER TABLE public.%I VALIDATE CONSTRAINT %I', checked.table_name, checked.check_name);
         EXCEPTION WHEN check_violation THEN
+            EXECUTE format('SELECT count(*) FROM public.%I WHERE NOT (%s)', checked.table_name, checked.rule)
+            INTO broken;
             INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
             VALUES ('0001', 'check_not_validated', 'warning',
                     format('%s.%s holds values that break: %s', checked.table_name, checked.column_name,
                            checked.rule),
                     format('Correct them, then: ALTER TABLE public.%I VALIDATE CONSTRAINT %I;',
                            checked.table_name, checked.check_name),
-                    ARRAY[checked.check_name], 1);
+                    ARRAY[checked.check_name], broken);
         END;
     END LOOP;
 END
