@@ -277,7 +277,7 @@ CREATE FUNCTION oms_topology.accept_scada(p_parsed jsonb, p_message jsonb, p_rec
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     details  jsonb := p_parsed -> 'details';
-    findings jsonb := p_parsed -> 'findings';
+    doubts   jsonb := p_parsed -> 'findings';
     named_no integer;
     segment  integer;
     known    oms_topology.signal;
@@ -320,12 +320,12 @@ BEGIN
     END IF;
 
     IF oms_topology.is_swapped(named_no, (details ->> 'latitude')::numeric, (details ->> 'longitude')::numeric) THEN
-        findings := findings || oms_topology.finding('coordinates', 'latitude and longitude look swapped');
+        doubts := doubts || oms_topology.finding('coordinates', 'latitude and longitude look swapped');
         details := details || '{"latitude": null, "longitude": null}';
     END IF;
-    findings := findings || oms_topology.place_finding(named_no, details ->> 'substation_code');
-    IF findings <> '[]' THEN
-        UPDATE oms_topology.signal s SET findings = accept_scada.findings WHERE s.signal_no = accept_scada.signal_no;
+    doubts := doubts || oms_topology.place_finding(named_no, details ->> 'substation_code');
+    IF doubts <> '[]' THEN
+        UPDATE oms_topology.signal s SET findings = doubts WHERE s.signal_no = accept_scada.signal_no;
     END IF;
     INSERT INTO public.scada_raw_messages (raw_payload, received_at) VALUES (p_message, p_received_at);
     INSERT INTO public.scada_events
