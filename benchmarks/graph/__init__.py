@@ -1,0 +1,1 @@
+"""Speed and size of the graph room; run ``python -m benchmarks.graph.run``."""
