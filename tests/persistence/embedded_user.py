@@ -69,7 +69,9 @@ def _main() -> None:
         return
     print(f"ready {server.socket_directory}", flush=True)
     with psycopg.connect(server.conninfo("postgres"), autocommit=True) as connection:
-        connection.execute("create table if not exists kept (number integer)")
+        with connection.transaction():  # one after another: "if not exists" is no lock
+            connection.execute("select pg_advisory_xact_lock(1)")
+            connection.execute("create table if not exists kept (number integer)")
         for line in sys.stdin:
             _obey(line.strip(), server, connection)
 
