@@ -1,0 +1,254 @@
+-- What the doors of all providers share: unwrapping, the inbox, meters by their number; and
+-- update_meter_status, by which older services report one meter.
+
+-- Numbers arrive with blanks around them and in either case.
+CREATE INDEX oms_meters_tidy_number_idx ON public.oms_meters (upper(btrim(meter_number)));
+
+CREATE TABLE oms_topology.provisional_meter (
+    meter_no      integer PRIMARY KEY,
+    signal_no     bigint NOT NULL,
+    registered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT provisional_meter_meter_no_fkey FOREIGN KEY (meter_no)
+        REFERENCES public.oms_meters (meter_no) ON DELETE CASCADE
+);
+COMMENT ON TABLE oms_topology.provisional_meter IS
+    'Meters that the registry did not know and a signal named: registered with what that signal said, to be verified.';
+
+-- The event inside whatever wraps it (Kafka envelope, HTTP request with a text body, JSON as text), and
+-- the outermost envelope, whose time is when it was sent.
+CREATE FUNCTION oms_topology.unwrap(p_message jsonb, OUT envelope jsonb, OUT event jsonb, OUT error jsonb)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    envelope := '{}';
+    event := p_message;
+    IF octet_length(p_message::text) > 1048576 THEN
+        error := oms_topology.finding('payload', 'larger than 1 MiB');
+        RETURN;
+    END IF;
+    FOR layer IN 1..6 LOOP
+        IF jsonb_typeof(event) = 'string' THEN
+            event := (event #>> '{}')::jsonb;
+        ELSIF jsonb_typeof(event) IS DISTINCT FROM 'object' THEN
+            error := oms_topology.finding('payload', 'not a JSON object');
+            RETURN;
+        ELSIF jsonb_typeof(event -> 'event') IN ('object', 'string') THEN
+            envelope := (event - 'event') || envelope;
+            event := event -> 'event';
+        ELSIF jsonb_typeof(event -> 'request') = 'object' THEN
+            envelope := (event - 'request') || envelope;
+            event := event -> 'request';
+        ELSIF jsonb_typeof(event -> 'body') IN ('object', 'string') THEN
+            event := event -> 'body';
+        ELSE
+            RETURN;
+        END IF;
+    END LOOP;
+    error := oms_topology.finding('payload', 'wrapped too deep');
+EXCEPTION WHEN data_exception OR statement_too_complex THEN
+    error := oms_topology.finding('body', 'not JSON');
+END $$;
+
+-- The signal of a parsed message: recorded now, or the one that stands. Its result is NULL until its
+-- door has stored what belongs to it. One key with other content is kept beside the first, flagged.
+CREATE FUNCTION oms_topology.accept_signal(
+    p_source text, p_parsed jsonb, p_received_at timestamptz, p_record_id text DEFAULT NULL
+) RETURNS oms_topology.signal
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said oms_topology.signal;
+BEGIN
+    INSERT INTO oms_topology.signal AS s
+        (source, source_event_id, content_hash, device_kind, device_code, power_status, occurred_at, sent_at,
+         received_at, time_is_sound, record_id, findings, payload, is_conflicting)
+    VALUES (p_source, p_parsed ->> 'source_event_id', p_parsed ->> 'content_hash', p_parsed ->> 'device_kind',
+            p_parsed ->> 'device_code', p_parsed ->> 'power_status', (p_parsed ->> 'occurred_at')::timestamptz,
+            (p_parsed ->> 'sent_at')::timestamptz, p_received_at, (p_parsed ->> 'time_is_sound')::boolean,
+            p_record_id, NULLIF(p_parsed -> 'findings', '[]'), p_parsed -> 'payload',
+            EXISTS (SELECT FROM oms_topology.signal o
+                    WHERE o.source = p_source AND o.source_event_id = p_parsed ->> 'source_event_id'
+                      AND o.device_kind IS NOT DISTINCT FROM p_parsed ->> 'device_kind'
+                      AND (p_parsed ->> 'device_kind' IS DISTINCT FROM 'meter'
+                           OR o.device_code IS NOT DISTINCT FROM p_parsed ->> 'device_code')))
+    ON CONFLICT (source, source_event_id, content_hash) DO NOTHING
+    RETURNING * INTO said;
+    IF NOT FOUND THEN
+        SELECT * INTO STRICT said FROM oms_topology.signal s
+        WHERE s.source = p_source AND s.source_event_id = p_parsed ->> 'source_event_id'
+          AND s.content_hash = p_parsed ->> 'content_hash';
+    END IF;
+    RETURN said;
+END $$;
+
+CREATE FUNCTION oms_topology.finish_signal(p_signal_no bigint, p_result jsonb, p_findings jsonb DEFAULT '[]') RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE oms_topology.signal
+    SET result = p_result, findings = NULLIF(COALESCE(findings, '[]') || p_findings, '[]')
+    WHERE signal_no = p_signal_no
+$$;
+
+-- One message that could not be used; the doors that return an id return NULL for it.
+CREATE FUNCTION oms_topology.keep_unusable(p_source text, p_error jsonb, p_message jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT oms_topology.keep_dead_letter(p_source, p_error ->> 'field', p_error ->> 'reason',
+                                         convert_to(COALESCE(p_message::text, ''), 'UTF8'))
+$$;
+
+-- The meter of a number: written exactly so, else the first by code that differs in blanks or case only.
+CREATE FUNCTION oms_topology.find_meter(p_meter_number text) RETURNS integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT m.meter_no FROM public.oms_meters m
+    WHERE upper(btrim(m.meter_number)) = upper(btrim(p_meter_number, E' \t\n\r\f\v'))
+    ORDER BY m.meter_number = p_meter_number DESC, m.meter_number COLLATE "C"
+    LIMIT 1
+$$;
+
+-- The meters of the given numbers, ascending; those that nobody knew are registered with what is known.
+CREATE FUNCTION oms_topology.meters_named(p_signal_no bigint, p_meter_numbers text[], p_known jsonb DEFAULT '{}')
+RETURNS integer[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    WITH registered AS (
+        INSERT INTO public.oms_meters
+            (meter_number, meter_type, onu_id, onu_serial_no, location_lat, location_lng, asset_mrid, usage_point_mrid)
+        SELECT DISTINCT ON (upper(n.number) COLLATE "C")
+               n.number, COALESCE(p_known ->> 'meter_type', 'smart'), (p_known ->> 'onu_id')::integer,
+               p_known ->> 'onu_serial_no', (p_known ->> 'latitude')::numeric, (p_known ->> 'longitude')::numeric,
+               p_known ->> 'asset_mrid', p_known ->> 'usage_point_mrid'
+        FROM (SELECT btrim(u.number, E' \t\n\r\f\v') AS number FROM unnest(p_meter_numbers) AS u (number)) n
+        WHERE n.number <> '' AND oms_topology.find_meter(n.number) IS NULL
+        ORDER BY upper(n.number) COLLATE "C", n.number COLLATE "C"
+        ON CONFLICT (meter_number) DO NOTHING
+        RETURNING meter_no
+    )
+    INSERT INTO oms_topology.provisional_meter (meter_no, signal_no)
+    SELECT r.meter_no, p_signal_no FROM registered r;
+    RETURN (SELECT COALESCE(array_agg(DISTINCT f.meter_no), '{}')
+            FROM unnest(p_meter_numbers) AS u (number)
+            CROSS JOIN LATERAL (SELECT oms_topology.find_meter(u.number) AS meter_no) f
+            WHERE f.meter_no IS NOT NULL);
+END $$;
+
+-- The audit row that stands for a report: its own, or that of the run of equal status it only repeats.
+CREATE FUNCTION oms_topology.status_event_of(p_meter_no integer, p_said oms_topology.signal, p_status text) RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT e.id
+    FROM public.oms_meters m
+    JOIN public.oms_meter_status_events e ON e.meter_id = m.id
+    WHERE m.meter_no = p_meter_no AND e.new_status = p_status AND e.event_timestamp <= (p_said).occurred_at
+    ORDER BY e.event_timestamp DESC, e.source_event_id = COALESCE((p_said).record_id, (p_said).source_event_id) DESC,
+             e.created_at DESC, e.id
+    LIMIT 1
+$$;
+
+CREATE FUNCTION oms_topology.status_request_error(
+    p_new_status text, p_event_type text, p_source_type text, p_source_event_id text
+) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN COALESCE(p_source_type, '') NOT IN ('scada', 'onu', 'kaifa', 'call_center', 'system')
+            THEN oms_topology.finding('source_type', 'not scada, onu, kaifa, call_center or system')
+        WHEN COALESCE(p_new_status, '') NOT IN ('on', 'off', 'unknown', 'online', 'offline')
+            THEN oms_topology.finding('new_status', 'not on, off, unknown, online or offline')
+        WHEN COALESCE(p_event_type, '') NOT IN ('power_on', 'power_off', 'communication_lost', 'communication_restored')
+            THEN oms_topology.finding('event_type', 'not power_on, power_off, communication_lost or communication_restored')
+        WHEN p_new_status <> 'unknown' AND (p_event_type, p_new_status) NOT IN (
+                ('power_on', 'on'), ('power_off', 'off'),
+                ('communication_lost', 'offline'), ('communication_restored', 'online'))
+            THEN oms_topology.finding('new_status', 'contradicts the event type')
+        WHEN length(p_source_event_id) > 100 THEN oms_topology.finding('source_event_id', 'longer than 100 characters')
+        END
+$$;
+
+-- A status request as the parsed form of a signal.
+CREATE FUNCTION oms_topology.parse_status_request(p_request jsonb, p_received_at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said_at  timestamptz := COALESCE((p_request ->> 'event_timestamp')::timestamptz, p_received_at);
+    is_sound boolean := said_at >= '2000-01-01Z' AND said_at <= p_received_at + interval '5 minutes';
+    hash     text := encode(sha256(convert_to(p_request::text, 'UTF8')), 'hex');
+BEGIN
+    RETURN jsonb_build_object(
+        'source_event_id', COALESCE(NULLIF(p_request ->> 'source_event_id', ''), 'sha256:' || hash), 'content_hash', hash,
+        'device_kind', 'meter', 'device_code', p_request ->> 'meter_number',
+        'power_status', CASE WHEN p_request ->> 'new_status' IN ('on', 'off') THEN p_request ->> 'new_status' ELSE 'unknown' END,
+        'occurred_at', oms_topology.iso_time(CASE WHEN is_sound THEN said_at ELSE p_received_at END),
+        'time_is_sound', is_sound, 'payload', p_request,
+        'findings', CASE WHEN is_sound THEN '[]'::jsonb ELSE jsonb_build_array(
+            oms_topology.finding('event_timestamp', 'impossible; counts at receipt')) END);
+END $$;
+
+-- Records a status request of a known meter; gives the audit row that stands for it, NULL if none does.
+CREATE FUNCTION oms_topology.record_status_request(p_meter_no integer, p_source text, p_request jsonb) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said   oms_topology.signal;
+    status text := p_request ->> 'new_status';
+    event  uuid;
+BEGIN
+    said := oms_topology.accept_signal(p_source, oms_topology.parse_status_request(p_request, now()), now());
+    IF said.result IS NOT NULL THEN
+        RETURN (said.result ->> 'status_event_id')::uuid;
+    END IF;
+    -- A call is evidence, and no report of the meter.
+    IF p_source <> 'call_center' AND status <> 'unknown' THEN
+        PERFORM oms_topology.record_meter_reports(
+            said.signal_no, ARRAY[p_meter_no], CASE WHEN status IN ('on', 'off') THEN status END,
+            CASE WHEN status IN ('online', 'offline') THEN status END, NULLIF(p_request -> 'metadata', 'null'));
+        event := oms_topology.status_event_of(p_meter_no, said, status);
+    END IF;
+    PERFORM oms_topology.finish_signal(said.signal_no, jsonb_build_object('status_event_id', event));
+    RETURN event;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+    PERFORM oms_topology.keep_unusable(p_source, oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_request);
+    RETURN NULL;
+END $$;
+
+DROP FUNCTION IF EXISTS public.update_meter_status(
+    character varying, character varying, character varying, character varying, character varying,
+    timestamp with time zone, jsonb);
+CREATE FUNCTION public.update_meter_status(
+    p_meter_number character varying, p_new_status character varying, p_event_type character varying,
+    p_source_type character varying, p_source_event_id character varying DEFAULT NULL,
+    p_event_timestamp timestamp with time zone DEFAULT now(), p_metadata jsonb DEFAULT NULL
+) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    meter   integer := oms_topology.find_meter(p_meter_number);
+    request jsonb;
+    error   jsonb;
+BEGIN
+    IF meter IS NULL THEN
+        RAISE EXCEPTION 'Meter not found: %', p_meter_number;
+    END IF;
+    request := jsonb_build_object(
+        'meter_number', (SELECT m.meter_number FROM public.oms_meters m WHERE m.meter_no = meter),
+        'new_status', p_new_status, 'event_type', p_event_type, 'source_type', p_source_type,
+        'source_event_id', p_source_event_id, 'event_timestamp', p_event_timestamp,
+        'metadata', CASE WHEN jsonb_typeof(p_metadata) = 'object'
+            THEN p_metadata - ARRAY['phone', 'address', 'customer_phone', 'customer_address'] ELSE p_metadata END);
+    error := oms_topology.status_request_error(p_new_status, p_event_type, p_source_type, p_source_event_id);
+    IF error IS NOT NULL THEN
+        PERFORM oms_topology.keep_unusable(
+            CASE WHEN error ->> 'field' = 'source_type' THEN 'system' ELSE p_source_type END, error, request);
+        RETURN NULL;
+    END IF;
+    RETURN oms_topology.record_status_request(meter, p_source_type, request);
+END $$;
+
+-- Active meters at a distribution point, by meter number; none for an unknown code.
+DROP FUNCTION IF EXISTS public.get_meters_by_distribution_point(character varying);
+CREATE FUNCTION public.get_meters_by_distribution_point(p_dp_id character varying)
+RETURNS TABLE (
+    meter_id uuid, meter_number character varying, communication_status character varying,
+    power_status character varying, last_communication timestamp with time zone, customer_id uuid,
+    location_lat numeric, location_lng numeric)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT m.id, m.meter_number, m.communication_status, m.power_status, m.last_communication, m.customer_id,
+           m.location_lat, m.location_lng
+    FROM public.network_distribution_points AS d
+    JOIN public.oms_meters AS m ON m.dp_id = d.id
+    WHERE d.dp_id = p_dp_id AND m.status = 'active'
+    ORDER BY m.meter_number
+$$;
