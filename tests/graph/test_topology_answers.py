@@ -100,6 +100,17 @@ def test_what_if_leaves_the_network_alone(town: Topology) -> None:
     assert not town.is_open("SW1")
 
 
+def test_a_network_and_its_what_if_take_meters_apart(town: Topology) -> None:
+    other = town.what_if(open=["SW1"])
+    town.add_meter("M8", "DP2")
+    town.add_meter("M7", "DP2")
+    other.add_meter("M7", "DP3")
+    assert town.upstream("M7") == ["DP2", "F1", "SS1"]
+    assert other.upstream("M7") == ["DP3", "F2", "SS1"]
+    assert "M8" not in other.meters
+    assert list(other.downstream("F2") & town.downstream("F1")) == ["M7"]
+
+
 def test_sets_given_before_a_change_stay(town: Topology) -> None:
     before = town.downstream("F1")
     graph = town.graph
