@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -172,3 +173,22 @@ def test_rows_that_no_rule_can_repair_are_reported_and_stay(empty_database: Data
             "SELECT count(*) FROM ONLY oms_meter_status_events WHERE event_type = 'meltdown'"
         ).scalar_one()
     assert kept == 2
+
+
+def test_the_owner_of_the_tables_needs_no_other_privilege(empty_database: Database) -> None:
+    engine = empty_database.engine
+    owner, name = f"owner_{uuid.uuid4().hex}", engine.url.database
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f'CREATE ROLE "{owner}"')
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" OWNER TO "{owner}"')
+    plain = create_engine(engine.url, connect_args={"options": f"-c role={owner}"})
+    try:
+        build_shape_b(plain)
+        assert upgrade(plain).shape == "B"
+        assert verify(plain) == []
+    finally:
+        plain.dispose()
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f'REASSIGN OWNED BY "{owner}" TO CURRENT_USER')
+            connection.exec_driver_sql(f'DROP OWNED BY "{owner}"')
+            connection.exec_driver_sql(f'DROP ROLE "{owner}"')

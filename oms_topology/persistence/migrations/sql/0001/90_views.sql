@@ -57,6 +57,7 @@ BEGIN
 END
 $$;
 
+-- Grouped by primary key: all devices are counted in one pass, one device through its indexes.
 CREATE OR REPLACE VIEW public.network_substations_with_meters AS
 SELECT s.id,
        s.substation_id,
@@ -64,21 +65,17 @@ SELECT s.id,
        s.location_lat,
        s.location_lng,
        s.status,
-       tally.total_meters,
-       tally.online_meters,
-       tally.offline_meters,
-       tally.total_meters - tally.online_meters - tally.offline_meters AS unknown_meters,
-       tally.comm_offline_meters
+       count(m.id) AS total_meters,
+       count(m.id) FILTER (WHERE m.power_status = 'on') AS online_meters,
+       count(m.id) FILTER (WHERE m.power_status = 'off') AS offline_meters,
+       count(m.id) FILTER (WHERE coalesce(m.power_status, 'unknown') NOT IN ('on', 'off')) AS unknown_meters,
+       count(m.id) FILTER (WHERE m.communication_status = 'offline') AS comm_offline_meters
 FROM public.network_substations AS s
-CROSS JOIN LATERAL (
-    SELECT count(*) AS total_meters,
-           count(*) FILTER (WHERE m.power_status = 'on') AS online_meters,
-           count(*) FILTER (WHERE m.power_status = 'off') AS offline_meters,
-           count(*) FILTER (WHERE m.communication_status = 'offline') AS comm_offline_meters
-    FROM public.network_substation_meters AS sm
-    JOIN public.oms_meters AS m ON m.id = sm.meter_id
-    WHERE sm.substation_id = s.id AND m.status = 'active'
-) AS tally;
+LEFT JOIN (
+    public.network_substation_meters AS sm
+    JOIN public.oms_meters AS m ON m.id = sm.meter_id AND m.status = 'active'
+) ON sm.substation_id = s.id
+GROUP BY s.id;
 
 CREATE OR REPLACE VIEW public.network_feeders_with_meters AS
 SELECT f.id,
@@ -90,20 +87,17 @@ SELECT f.id,
        f.location_lat,
        f.location_lng,
        f.status,
-       tally.total_meters,
-       tally.online_meters,
-       tally.offline_meters,
-       tally.total_meters - tally.online_meters - tally.offline_meters AS unknown_meters
+       count(m.id) AS total_meters,
+       count(m.id) FILTER (WHERE m.power_status = 'on') AS online_meters,
+       count(m.id) FILTER (WHERE m.power_status = 'off') AS offline_meters,
+       count(m.id) FILTER (WHERE coalesce(m.power_status, 'unknown') NOT IN ('on', 'off')) AS unknown_meters
 FROM public.network_feeders AS f
 LEFT JOIN public.network_substations AS s ON s.id = f.substation_id
-CROSS JOIN LATERAL (
-    SELECT count(*) AS total_meters,
-           count(*) FILTER (WHERE m.power_status = 'on') AS online_meters,
-           count(*) FILTER (WHERE m.power_status = 'off') AS offline_meters
-    FROM public.network_feeder_meters AS fm
-    JOIN public.oms_meters AS m ON m.id = fm.meter_id
-    WHERE fm.feeder_id = f.id AND m.status = 'active'
-) AS tally;
+LEFT JOIN (
+    public.network_feeder_meters AS fm
+    JOIN public.oms_meters AS m ON m.id = fm.meter_id AND m.status = 'active'
+) ON fm.feeder_id = f.id
+GROUP BY f.id, s.id;
 
 CREATE OR REPLACE VIEW public.oms_meters_with_topology AS
 SELECT m.id AS meter_id,
