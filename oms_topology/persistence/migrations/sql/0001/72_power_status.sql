@@ -57,77 +57,79 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         FROM oms_topology.alternate_supply a
         WHERE a.meter_no = ANY (p_meter_nos) AND a.position_no IS NOT NULL
     ), feed AS (  -- meters with the same supplies share all but their own reports
-        SELECT u.meter_no, s.feed
+        SELECT u.meter_no, s.feed, dense_rank() OVER (ORDER BY s.feed) AS feed_no
         FROM unnest(p_meter_nos) AS u (meter_no)
         LEFT JOIN (SELECT meter_no, array_agg(segment_no::bigint * 4294967296 + position_no ORDER BY segment_no, position_no) AS feed
                    FROM supply GROUP BY meter_no) s ON s.meter_no = u.meter_no
     ), place AS (
-        SELECT DISTINCT f.feed, (p.place >> 32)::integer AS segment_no, (p.place & 4294967295)::integer AS position_no
-        FROM (SELECT DISTINCT feed FROM feed WHERE feed IS NOT NULL) f CROSS JOIN LATERAL unnest(f.feed) AS p (place)
+        SELECT f.feed_no, (p.place >> 32)::integer AS segment_no, (p.place & 4294967295)::integer AS position_no
+        FROM (SELECT DISTINCT feed_no, feed FROM feed WHERE feed IS NOT NULL) f CROSS JOIN LATERAL unnest(f.feed) AS p (place)
     ), reporter AS (
-        SELECT p.feed, p.segment_no, p.position_no, s.device_no, s.depth
+        SELECT p.feed_no, p.segment_no, p.position_no, s.device_no, s.depth
         FROM place p
         JOIN oms_topology.device_state s
             ON s.segment_no = p.segment_no AND p.position_no BETWEEN s.position_no AND s.last_position_no
     ), report AS MATERIALIZED (
         SELECT * FROM oms_topology.device_reports(
             (SELECT COALESCE(array_agg(DISTINCT device_no), '{}') FROM reporter), p_from)
-    ), own AS MATERIALIZED (
-        SELECT r.meter_no, r.occurred_at AS at, r.power_status, r.source, r.source_event_id, r.signal_no, s.reliability
-        FROM oms_topology.meter_report r
-        LEFT JOIN oms_topology.source_setting s ON s.source = r.source
-        WHERE r.meter_no = ANY (p_meter_nos)
     ), instant AS (
-        SELECT x.feed, x.at, max(x.signal_no) AS signal_no
-        FROM (SELECT r.feed, d.at, d.signal_no FROM reporter r JOIN report d ON d.device_no = r.device_no
-              WHERE d.at >= p_from
-              UNION ALL
-              SELECT f.feed, o.at, NULL FROM own o JOIN feed f ON f.meter_no = o.meter_no WHERE o.at >= p_from
-              UNION ALL
-              SELECT DISTINCT f.feed, p_from - interval '1 microsecond', NULL::bigint FROM feed f) x
-        GROUP BY x.feed, x.at
+        SELECT r.feed_no, d.at, max(d.signal_no) AS signal_no
+        FROM reporter r JOIN report d ON d.device_no = r.device_no WHERE d.at >= p_from
+        GROUP BY r.feed_no, d.at
+        UNION ALL
+        SELECT DISTINCT f.feed_no, p_from - interval '1 microsecond', NULL::bigint FROM feed f
     ), latest AS (  -- what each device on each path last said, as of each instant
-        SELECT DISTINCT ON (i.feed, i.at, r.segment_no, r.position_no, r.device_no)
-               i.feed, i.at, r.segment_no, r.position_no, r.depth, d.at AS said_at, d.is_dead
+        SELECT DISTINCT ON (i.feed_no, i.at, r.segment_no, r.position_no, r.device_no)
+               i.feed_no, i.at, r.segment_no, r.position_no, r.depth, d.at AS said_at, d.is_dead
         FROM instant i
-        JOIN reporter r ON r.feed = i.feed
+        JOIN reporter r ON r.feed_no = i.feed_no
         JOIN report d ON d.device_no = r.device_no AND d.at <= i.at
-        ORDER BY i.feed, i.at, r.segment_no, r.position_no, r.device_no, d.at DESC
+        ORDER BY i.feed_no, i.at, r.segment_no, r.position_no, r.device_no, d.at DESC
     ), judged AS (
         SELECT l.*, max(l.said_at) FILTER (WHERE NOT l.is_dead) OVER (
-                   PARTITION BY l.feed, l.at, l.segment_no, l.position_no ORDER BY l.depth DESC
+                   PARTITION BY l.feed_no, l.at, l.segment_no, l.position_no ORDER BY l.depth DESC
                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS live_below_at
         FROM latest l
     ), path AS (
-        SELECT i.feed, i.at, p.segment_no, p.position_no,
+        SELECT i.feed_no, i.at, p.segment_no, p.position_no,
                max(j.said_at) FILTER (WHERE j.is_dead AND (j.live_below_at IS NULL OR j.live_below_at <= j.said_at)) AS lost_at,
                max(j.said_at) FILTER (WHERE NOT j.is_dead) AS live_at
         FROM instant i
-        JOIN place p ON p.feed = i.feed
-        LEFT JOIN judged j ON j.feed = i.feed AND j.at = i.at
+        JOIN place p ON p.feed_no = i.feed_no
+        LEFT JOIN judged j ON j.feed_no = i.feed_no AND j.at = i.at
             AND j.segment_no = p.segment_no AND j.position_no = p.position_no
-        GROUP BY i.feed, i.at, p.segment_no, p.position_no
+        GROUP BY i.feed_no, i.at, p.segment_no, p.position_no
     ), fed AS (
-        SELECT i.feed, i.at, i.signal_no,
+        SELECT i.feed_no, i.at, lead(i.at) OVER (PARTITION BY i.feed_no ORDER BY i.at) AS until, i.signal_no,
                CASE WHEN bool_and(p.lost_at IS NOT NULL) THEN max(p.lost_at) END AS lost_at,
                max(p.live_at) AS live_at
-        FROM instant i LEFT JOIN path p ON p.feed = i.feed AND p.at = i.at
-        GROUP BY i.feed, i.at, i.signal_no
-    ), heard AS (
-        SELECT f.meter_no, e.at, e.lost_at, e.live_at, e.signal_no,
-               o.power_status AS own_power_status, o.at AS own_at, o.signal_no AS own_signal_no, q.at AS system_off_at
+        FROM instant i LEFT JOIN path p ON p.feed_no = i.feed_no AND p.at = i.at
+        GROUP BY i.feed_no, i.at, i.signal_no
+    ), moment AS (  -- a meter's own reports concern no other meter of its feed
+        SELECT f.meter_no, e.at, e.lost_at, e.live_at, e.signal_no
+        FROM feed f JOIN fed e ON e.feed_no = f.feed_no
+        UNION
+        SELECT f.meter_no, r.occurred_at, e.lost_at, e.live_at, NULL
         FROM feed f
-        JOIN fed e ON e.feed IS NOT DISTINCT FROM f.feed
+        JOIN oms_topology.meter_report r ON r.meter_no = f.meter_no AND r.occurred_at >= p_from
+        JOIN fed e ON e.feed_no = f.feed_no AND r.occurred_at > e.at AND r.occurred_at < COALESCE(e.until, 'infinity')
+    ), heard AS (
+        SELECT e.meter_no, e.at, e.lost_at, e.live_at, e.signal_no,
+               o.power_status AS own_power_status, o.occurred_at AS own_at, o.signal_no AS own_signal_no,
+               q.occurred_at AS system_off_at
+        FROM moment e
         LEFT JOIN LATERAL (
-            SELECT own.power_status, own.at, own.signal_no FROM own
-            WHERE own.meter_no = f.meter_no AND own.at <= e.at
-              AND NOT (own.source = 'system' AND own.power_status = 'off')
-            ORDER BY own.at DESC, own.reliability DESC, own.source_event_id DESC LIMIT 1) o ON true
+            SELECT r.power_status, r.occurred_at, r.signal_no
+            FROM oms_topology.meter_report r
+            LEFT JOIN oms_topology.source_setting s ON s.source = r.source
+            WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at
+              AND NOT (r.source = 'system' AND r.power_status = 'off')
+            ORDER BY r.occurred_at DESC, s.reliability DESC, r.source_event_id DESC LIMIT 1) o ON true
         LEFT JOIN LATERAL (
-            SELECT own.at FROM own
-            WHERE own.meter_no = f.meter_no AND own.at <= e.at
-              AND own.source = 'system' AND own.power_status = 'off'
-            ORDER BY own.at DESC LIMIT 1) q ON true
+            SELECT r.occurred_at FROM oms_topology.meter_report r
+            WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at
+              AND r.source = 'system' AND r.power_status = 'off'
+            ORDER BY r.occurred_at DESC LIMIT 1) q ON true
     ), weighed AS (  -- an old service's "off" gives way to any newer report of supply
         SELECT h.*, CASE WHEN h.system_off_at IS NOT NULL AND h.system_off_at > COALESCE(h.live_at, '-infinity')
                          THEN GREATEST(h.lost_at, h.system_off_at) ELSE h.lost_at END AS final_lost_at
@@ -141,7 +143,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Judges the given meters anew from p_from on, after a report that came late or that their rows alone
--- cannot decide: status, start of the present run, and the audit rows that were missing.
+-- cannot decide: status, start of the present run, and the audit rows that were missing. Where the audit
+-- says of an instant what no longer holds, a row that contradicts it is appended.
 CREATE FUNCTION oms_topology.reassess_meters(p_meter_nos integer[], p_from timestamptz, p_signal_no bigint)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -150,41 +153,53 @@ BEGIN
     ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;
 
     WITH history AS MATERIALIZED (
-        SELECT h.*, lag(h.power_status) OVER (PARTITION BY h.meter_no ORDER BY h.at) AS before
+        SELECT h.*, lag(h.power_status) OVER meter AS before, lead(h.at) OVER meter AS until
         FROM oms_topology.power_history(p_meter_nos, p_from) h
+        WINDOW meter AS (PARTITION BY h.meter_no ORDER BY h.at)
+    ), run AS (
+        SELECT h.meter_no, max(h.at) FILTER (WHERE h.at >= p_from AND h.power_status <> h.before) AS changed_at
+        FROM history h GROUP BY h.meter_no
     ), present AS (
-        SELECT DISTINCT ON (h.meter_no) h.*,
-               (SELECT max(c.at) FROM history c
-                WHERE c.meter_no = h.meter_no AND c.at >= p_from AND c.power_status <> c.before) AS changed_at
-        FROM history h ORDER BY h.meter_no, h.at DESC
-    ), earlier_run AS (  -- since when the status held just before p_from, by the audit in event-time order
-        SELECT e.meter_id, min(e.event_timestamp) AS since
-        FROM (SELECT a.meter_id, a.event_timestamp, a.new_status, p.power_status,
-                     max(a.event_timestamp) FILTER (WHERE a.new_status <> p.power_status)
-                         OVER (PARTITION BY a.meter_id) AS other_at
-              FROM present p
-              JOIN public.oms_meters m ON m.meter_no = p.meter_no
-              JOIN public.oms_meter_status_events a ON a.meter_id = m.id
-              WHERE p.changed_at IS NULL AND m.last_power_change >= p_from AND a.event_timestamp < p_from
-                AND a.event_type IN ('power_on', 'power_off')) e
-        WHERE e.new_status = e.power_status AND e.event_timestamp > COALESCE(e.other_at, '-infinity')
-        GROUP BY e.meter_id
+        SELECT h.*, r.changed_at FROM history h JOIN run r ON r.meter_no = h.meter_no WHERE h.until IS NULL
+    ), earlier_run AS (  -- since when the status holds where every change from p_from on was withdrawn
+        SELECT e.meter_no, max(e.at) AS since
+        FROM (SELECT h.meter_no, h.at, h.power_status, lag(h.power_status) OVER (PARTITION BY h.meter_no ORDER BY h.at) AS before
+              FROM oms_topology.power_history(
+                  (SELECT COALESCE(array_agg(m.meter_no), '{}') FROM present p
+                   JOIN public.oms_meters m ON m.meter_no = p.meter_no
+                   WHERE p.changed_at IS NULL AND p.power_status <> 'unknown' AND m.last_power_change >= p_from),
+                  '-infinity') h) e
+        WHERE e.power_status <> COALESCE(e.before, 'unknown')
+        GROUP BY e.meter_no
+    ), said AS MATERIALIZED (  -- what the audit says of each instant: its last row does
+        SELECT DISTINCT ON (e.meter_id, e.event_timestamp)
+               m.meter_no, e.event_timestamp AS at, e.new_status, e.event_type
+        FROM public.oms_meters m JOIN public.oms_meter_status_events e ON e.meter_id = m.id
+        WHERE m.meter_no = ANY (p_meter_nos) AND e.event_timestamp >= p_from
+          AND e.event_type IN ('power_on', 'power_off')
+        ORDER BY e.meter_id, e.event_timestamp, e.created_at DESC, e.id DESC
+    ), truth AS (
+        SELECT h.meter_no, h.at, h.power_status, h.signal_no FROM history h
+        WHERE h.at >= p_from AND h.power_status <> h.before
+        UNION
+        SELECT a.meter_no, a.at, h.power_status, h.signal_no
+        FROM said a
+        JOIN history h ON h.meter_no = a.meter_no AND a.at >= h.at AND a.at < COALESCE(h.until, 'infinity')
     ), missing AS (
-        SELECT m.id AS meter_id, h.at, h.power_status, h.signal_no,
-               lag(h.power_status) OVER (PARTITION BY h.meter_no ORDER BY h.at) AS earlier, m.power_status AS stood
-        FROM history h
-        JOIN public.oms_meters m ON m.meter_no = h.meter_no
-        WHERE h.at >= p_from AND h.power_status <> h.before AND h.power_status <> 'unknown'
-          AND NOT EXISTS (
-              SELECT FROM public.oms_meter_status_events e
-              WHERE e.meter_id = m.id AND e.event_timestamp = h.at AND e.new_status = h.power_status)
+        SELECT m.id AS meter_id, t.at, t.power_status, t.signal_no, m.power_status AS stood,
+               CASE WHEN t.power_status = 'unknown' THEN a.event_type ELSE 'power_' || t.power_status END AS event_type,
+               lag(t.power_status) OVER (PARTITION BY t.meter_no ORDER BY t.at) AS earlier
+        FROM truth t
+        JOIN public.oms_meters m ON m.meter_no = t.meter_no
+        LEFT JOIN said a ON a.meter_no = t.meter_no AND a.at = t.at
+        WHERE COALESCE(a.new_status, 'unknown') <> t.power_status
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
-             event_timestamp, confidence_score, metadata)
-        SELECT gen_random_uuid(), x.meter_id, 'power_' || x.power_status, COALESCE(s.source, 'system'),
+             event_timestamp, confidence_score, metadata, created_at)
+        SELECT gen_random_uuid(), x.meter_id, x.event_type, COALESCE(s.source, 'system'),
                COALESCE(s.record_id, s.source_event_id), COALESCE(x.earlier, x.stood), x.power_status, x.at,
-               COALESCE(c.confidence, 1.0), jsonb_build_object('recorded_after_signal', p_signal_no)
+               COALESCE(c.confidence, 1.0), jsonb_build_object('recorded_after_signal', p_signal_no), clock_timestamp()
         FROM missing x
         LEFT JOIN oms_topology.signal s ON s.signal_no = x.signal_no
         LEFT JOIN oms_topology.source_setting c ON c.source = s.source
@@ -197,7 +212,7 @@ BEGIN
         last_power_change = CASE
             WHEN p.changed_at IS NOT NULL THEN p.changed_at
             WHEN p.power_status = 'unknown' OR m.last_power_change < p_from THEN m.last_power_change
-            ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_id = m.id) END,
+            ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_no = m.meter_no) END,
         last_status_change = GREATEST(m.last_status_change, p.changed_at),
         power_signal_no = p_signal_no, updated_at = clock_timestamp()
     FROM present p WHERE m.meter_no = p.meter_no;
@@ -206,9 +221,11 @@ END $$;
 -- The audit in the order in which things happened: what truly held before and after each report.
 CREATE VIEW oms_topology.meter_power_history AS
 SELECT e.meter_id, e.event_timestamp, e.before AS previous_status, e.new_status, e.source_type, e.source_event_id
-FROM (SELECT s.meter_id, s.event_timestamp, s.new_status, s.source_type, s.source_event_id,
-             lag(s.new_status) OVER (PARTITION BY s.meter_id ORDER BY s.event_timestamp, s.created_at, s.id) AS before
-      FROM public.oms_meter_status_events s WHERE s.event_type IN ('power_on', 'power_off')) e
-WHERE e.before IS DISTINCT FROM e.new_status;
+FROM (SELECT s.*, lag(s.new_status) OVER (PARTITION BY s.meter_id ORDER BY s.event_timestamp) AS before
+      FROM (SELECT DISTINCT ON (a.meter_id, a.event_timestamp)
+                   a.meter_id, a.event_timestamp, a.new_status, a.source_type, a.source_event_id
+            FROM public.oms_meter_status_events a WHERE a.event_type IN ('power_on', 'power_off')
+            ORDER BY a.meter_id, a.event_timestamp, a.created_at DESC, a.id DESC) s) e
+WHERE COALESCE(e.before, 'unknown') <> e.new_status;
 COMMENT ON VIEW oms_topology.meter_power_history IS
-    'Status changes of each meter in event-time order, repeats left out; the same whatever the order of arrival.';
+    'Status changes of each meter in event-time order; of several rows of one instant the last holds, repeats are left out. The same whatever the order of arrival.';

@@ -49,7 +49,8 @@ EXCEPTION WHEN data_exception OR statement_too_complex THEN
 END $$;
 
 -- The signal of a parsed message: recorded now, or the one that stands. Its result is NULL until its
--- door has stored what belongs to it. One key with other content is kept beside the first, flagged.
+-- door has stored what belongs to it. One key with other content is kept beside the first, flagged; where
+-- senders reuse a key for several devices (is_keyed_by_device), only if it is of the same one.
 CREATE FUNCTION oms_topology.accept_signal(
     p_source text, p_parsed jsonb, p_received_at timestamptz, p_record_id text DEFAULT NULL
 ) RETURNS oms_topology.signal
@@ -67,8 +68,8 @@ BEGIN
             EXISTS (SELECT FROM oms_topology.signal o
                     WHERE o.source = p_source AND o.source_event_id = p_parsed ->> 'source_event_id'
                       AND o.device_kind IS NOT DISTINCT FROM p_parsed ->> 'device_kind'
-                      AND (p_parsed ->> 'device_kind' IS DISTINCT FROM 'meter'
-                           OR o.device_code IS NOT DISTINCT FROM p_parsed ->> 'device_code')))
+                      AND (NOT COALESCE((p_parsed ->> 'is_keyed_by_device')::boolean, false)
+                           OR o.device_code = p_parsed ->> 'device_code')))
     ON CONFLICT (source, source_event_id, content_hash) DO NOTHING
     RETURNING * INTO said;
     IF NOT FOUND THEN
@@ -169,7 +170,7 @@ DECLARE
 BEGIN
     RETURN jsonb_build_object(
         'source_event_id', COALESCE(NULLIF(p_request ->> 'source_event_id', ''), 'sha256:' || hash), 'content_hash', hash,
-        'device_kind', 'meter', 'device_code', p_request ->> 'meter_number',
+        'device_kind', 'meter', 'device_code', p_request ->> 'meter_number', 'is_keyed_by_device', true,
         'power_status', CASE WHEN p_request ->> 'new_status' IN ('on', 'off') THEN p_request ->> 'new_status' ELSE 'unknown' END,
         'occurred_at', oms_topology.iso_time(CASE WHEN is_sound THEN said_at ELSE p_received_at END),
         'time_is_sound', is_sound, 'payload', p_request,
