@@ -255,3 +255,9 @@ CREATE TABLE oms_crew_work_history (
 CREATE VIEW oms_available_crew AS SELECT id, employee_id, status FROM oms_crew_members WHERE status = 'active';
 INSERT INTO oms_crew_members (employee_id, first_name, last_name, hire_date, status, crew_type)
 VALUES ('EMP-1', 'A', 'B', '2020-01-01', 'active', 'line');
+
+CREATE FUNCTION oms_calculate_crew_performance_score(p_crew_member_id uuid) RETURNS numeric LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM oms_crew_performance WHERE crew_member_id = p_crew_member_id);
+END;
+$$;
