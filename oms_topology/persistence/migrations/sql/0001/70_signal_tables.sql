@@ -69,12 +69,13 @@ COMMENT ON TABLE oms_topology.device_state IS
     'The newest report of each device about itself: de-energised or not, and since when.';
 
 CREATE FUNCTION oms_topology.place_device_states(p_segment_nos integer[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE oms_topology.device_state s
     SET segment_no = d.segment_no, position_no = d.position_no,
         last_position_no = d.last_position_no, depth = d.depth
-    FROM oms_topology.device d WHERE d.device_no = s.device_no AND d.segment_no = ANY (p_segment_nos)
-$$;
+    FROM oms_topology.device d WHERE d.device_no = s.device_no AND d.segment_no = ANY (p_segment_nos);
+END $$;
 
 CREATE TABLE oms_topology.dead_letter (
     dead_letter_no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -42,19 +42,21 @@ $$;
 CREATE FUNCTION oms_topology.note_outage(
     p_outage_id uuid, p_event_type text, p_status text, p_description text, p_at timestamptz, p_signal_no bigint
 ) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO public.oms_event_timeline (outage_event_id, event_type, status, description, source, "timestamp", metadata)
-    VALUES (p_outage_id, p_event_type, p_status, p_description, 'scada', p_at, jsonb_build_object('signal_no', p_signal_no))
-$$;
+    VALUES (p_outage_id, p_event_type, p_status, p_description, 'scada', p_at, jsonb_build_object('signal_no', p_signal_no));
+END $$;
 
 CREATE FUNCTION oms_topology.support_outage(p_outage_id uuid, p_signal_no bigint) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO public.oms_event_sources
         (outage_event_id, source_type, source_event_id, source_table, correlation_weight, detected_at)
     SELECT p_outage_id, s.source, s.record_id, 'scada_events', 1.0, s.occurred_at
     FROM oms_topology.signal s WHERE s.signal_no = p_signal_no
-    ON CONFLICT (outage_event_id, source_type, source_event_id) DO NOTHING
-$$;
+    ON CONFLICT (outage_event_id, source_type, source_event_id) DO NOTHING;
+END $$;
 
 CREATE FUNCTION oms_topology.open_outage(
     p_device_no integer, p_started_at timestamptz, p_ended_at timestamptz, p_customers integer, p_signal_no bigint
@@ -97,20 +99,25 @@ BEGIN
 END $$;
 
 -- The contract's columns for a device: its own row, or the nearest of each kind above it.
-CREATE FUNCTION oms_topology.contract_place(p_device_no integer)
-RETURNS TABLE (substation_id uuid, feeder_id uuid, dp_id uuid)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH RECURSIVE up AS (
-        SELECT device_no, kind, record_id, parent_no, ARRAY[device_no] AS seen
-        FROM oms_topology.device WHERE device_no = p_device_no
-        UNION ALL
-        SELECT d.device_no, d.kind, d.record_id, d.parent_no, up.seen || d.device_no
-        FROM up JOIN oms_topology.device d ON d.device_no = up.parent_no WHERE d.device_no <> ALL (up.seen)
-    )
-    SELECT (SELECT record_id FROM up WHERE kind = 'substation' ORDER BY cardinality(seen) LIMIT 1),
-           (SELECT record_id FROM up WHERE kind = 'feeder' ORDER BY cardinality(seen) LIMIT 1),
-           (SELECT record_id FROM up WHERE kind = 'distribution_point' ORDER BY cardinality(seen) LIMIT 1)
-$$;
+CREATE FUNCTION oms_topology.contract_place(p_device_no integer, OUT substation_id uuid, OUT feeder_id uuid, OUT dp_id uuid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at    oms_topology.device;
+    steps integer := 0;
+BEGIN
+    SELECT * INTO at FROM oms_topology.device WHERE device_no = p_device_no;
+    WHILE at.device_no IS NOT NULL AND steps <= COALESCE(at.depth, 0) + 10000 LOOP
+        CASE at.kind
+            WHEN 'substation' THEN substation_id := COALESCE(substation_id, at.record_id);
+            WHEN 'feeder' THEN feeder_id := COALESCE(feeder_id, at.record_id);
+            WHEN 'distribution_point' THEN dp_id := COALESCE(dp_id, at.record_id);
+            ELSE NULL;
+        END CASE;
+        EXIT WHEN at.parent_no IS NULL;
+        SELECT * INTO at FROM oms_topology.device WHERE device_no = at.parent_no;
+        steps := steps + 1;
+    END LOOP;
+END $$;
 
 -- A report that is the newest of its part of the tree: joins, opens or closes outages in one step.
 CREATE FUNCTION oms_topology.track_outage(

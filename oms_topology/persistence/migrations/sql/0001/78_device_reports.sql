@@ -28,66 +28,79 @@ $$;
 
 -- Takes the locks of a device's supply tree and of the trees that share meters with it, in order.
 CREATE FUNCTION oms_topology.lock_segments(p_segment_no integer) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT pg_advisory_xact_lock(hashtext('oms_topology.segment'), s.segment_no)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oms_topology.segment'), s.segment_no)
     FROM (SELECT p_segment_no AS segment_no
           UNION SELECT normal_segment_no FROM oms_topology.alternate_supply WHERE segment_no = p_segment_no
           UNION SELECT segment_no FROM oms_topology.alternate_supply WHERE normal_segment_no = p_segment_no
           ORDER BY 1) s
-    WHERE s.segment_no IS NOT NULL
-$$;
+    WHERE s.segment_no IS NOT NULL;
+END $$;
 
 -- The meters whose row alone decides, in one pass: they hang below on one supply, and nothing newer is
--- known of them. Returns how many lost or regained supply, and writes their audit.
+-- known of them. Returns how many lost or regained supply, and writes their audit. In plpgsql, and with
+-- plain values for what each row needs, so that neither planning nor unpacking is paid per event or row.
 CREATE FUNCTION oms_topology.carry_report(
-    p_device oms_topology.device, p_is_dead boolean, p_said oms_topology.signal, p_spared integer[], p_confidence numeric
-) RETURNS TABLE (offline integer, restored integer, customers integer)
-LANGUAGE sql SECURITY DEFINER
+    p_device oms_topology.device, p_is_dead boolean, p_said oms_topology.signal, p_spared integer[], p_confidence numeric,
+    OUT offline integer, OUT restored integer, OUT customers integer)
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    v_segment  integer := p_device.segment_no;
+    v_first    integer := p_device.position_no;
+    v_last     integer := p_device.last_position_no;
+    v_at       timestamptz := p_said.occurred_at;
+    v_signal   bigint := p_said.signal_no;
+    v_event    uuid := p_said.record_id::uuid;
+    v_event_id text := p_said.record_id;
+    v_suffix   text := lpad(to_hex(p_said.signal_no), 12, '0');
+    v_now      timestamptz := clock_timestamp();
+BEGIN
     WITH carried AS (
         UPDATE public.oms_meters m
         SET previous_power_status = m.power_status,
             power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END,
-            supply_lost_at = CASE WHEN p_is_dead THEN (p_said).occurred_at END,
-            supply_live_at = CASE WHEN p_is_dead THEN m.supply_live_at ELSE (p_said).occurred_at END,
+            supply_lost_at = CASE WHEN p_is_dead THEN v_at END,
+            supply_live_at = CASE WHEN p_is_dead THEN m.supply_live_at ELSE v_at END,
             last_power_change = CASE
                 WHEN m.power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END
-                THEN m.last_power_change ELSE (p_said).occurred_at END,
+                THEN m.last_power_change ELSE v_at END,
             last_status_change = CASE
                 WHEN m.power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END
-                THEN m.last_status_change ELSE GREATEST(m.last_status_change, (p_said).occurred_at) END,
-            power_signal_no = (p_said).signal_no,
-            updated_at = clock_timestamp()
-        WHERE m.segment_no = (p_device).segment_no
-          AND m.position_no BETWEEN (p_device).position_no AND (p_device).last_position_no
+                THEN m.last_status_change ELSE GREATEST(m.last_status_change, v_at) END,
+            power_signal_no = v_signal,
+            updated_at = v_now
+        WHERE m.segment_no = v_segment AND m.position_no BETWEEN v_first AND v_last
           AND NOT m.has_alternates
-          AND (m.own_power_at IS NULL OR m.own_power_at < (p_said).occurred_at)
-          AND (m.last_power_change IS NULL OR m.last_power_change < (p_said).occurred_at)
+          AND (m.own_power_at IS NULL OR m.own_power_at < v_at)
+          AND (m.last_power_change IS NULL OR m.last_power_change < v_at)
           AND (p_is_dead OR m.supply_lost_at IS NOT NULL OR m.supply_live_at IS NULL
                OR m.power_status IS DISTINCT FROM 'on')
           AND (p_spared IS NULL OR m.meter_no <> ALL (p_spared))
         RETURNING m.id, m.customer_id, m.previous_power_status AS before, m.power_status AS after,
             -- unique by meter and signal, at a fraction of the cost of a random one
-            (left(m.id::text, 24) || lpad(to_hex((p_said).signal_no), 12, '0'))::uuid AS row_id
+            (left(m.id::text, 24) || v_suffix)::uuid AS row_id
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
-             event_timestamp, confidence_score)
+             event_timestamp, confidence_score, created_at)
         SELECT c.row_id, c.id, CASE c.after WHEN 'off' THEN 'power_off' ELSE 'power_on' END, 'scada',
-               (p_said).record_id, c.before, c.after, (p_said).occurred_at, p_confidence
+               v_event_id, c.before, c.after, v_at, p_confidence, v_now
         FROM carried c WHERE c.before IS DISTINCT FROM c.after
     ), affected AS (
         INSERT INTO oms_topology.scada_event_affected_meter
-            (id, scada_event_id, meter_id, meter_status_before, meter_status_after)
-        SELECT c.row_id, (p_said).record_id::uuid, c.id, c.before, c.after
+            (id, scada_event_id, meter_id, meter_status_before, meter_status_after, checked_at)
+        SELECT c.row_id, v_event, c.id, c.before, c.after, v_now
         FROM carried c WHERE p_is_dead OR c.before = 'off' AND c.after = 'on'
     )
-    SELECT count(*) FILTER (WHERE c.after = 'off')::integer,
-           count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on')::integer,
-           (count(DISTINCT c.customer_id) FILTER (WHERE c.after = 'off')
-            + count(*) FILTER (WHERE c.after = 'off' AND c.customer_id IS NULL))::integer
-    FROM carried c
-$$;
+    SELECT count(*) FILTER (WHERE c.after = 'off'),
+           count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on'),
+           count(DISTINCT c.customer_id) FILTER (WHERE c.after = 'off')
+               + count(*) FILTER (WHERE c.after = 'off' AND c.customer_id IS NULL)
+    INTO offline, restored, customers
+    FROM carried c;
+END $$;
 
 -- The meters below a device that need more than their row: alternate supplies, own reports not older
 -- than the report, dead devices in between, or everything when the report came late.

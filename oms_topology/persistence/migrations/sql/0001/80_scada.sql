@@ -264,11 +264,13 @@ END $$;
 
 -- Coordinates that fit the device only when read the other way round are set aside, never repaired.
 CREATE FUNCTION oms_topology.is_swapped(p_device_no integer, p_latitude numeric, p_longitude numeric) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
     SELECT COALESCE(abs(p_latitude - d.longitude) < 1 AND abs(p_longitude - d.latitude) < 1
            AND (abs(p_latitude - d.latitude) > 1 OR abs(p_longitude - d.longitude) > 1), false)
-    FROM oms_topology.device d WHERE d.device_no = p_device_no
-$$;
+    FROM oms_topology.device d WHERE d.device_no = p_device_no);
+END $$;
 
 -- Records a parsed message: signal, raw message and event row. Gives the signal's number, or the result
 -- where there is nothing more to do (unusable, duplicate, an alarm that says nothing of supply).
@@ -345,15 +347,17 @@ END $$;
 
 -- A feeder that is not of the substation the message names counts all the same, and is reported.
 CREATE FUNCTION oms_topology.place_finding(p_device_no integer, p_substation_code text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
     SELECT COALESCE((
         SELECT jsonb_build_array(oms_topology.finding('substationId', 'the device belongs to another substation'))
         FROM oms_topology.device d
         WHERE d.device_no = p_device_no AND d.kind = 'feeder' AND p_substation_code IS NOT NULL
           AND NOT EXISTS (SELECT FROM public.network_feeders f
                           JOIN public.network_substations s ON s.id = f.substation_id
-                          WHERE f.id = d.record_id AND s.substation_id = p_substation_code)), '[]')
-$$;
+                          WHERE f.id = d.record_id AND s.substation_id = p_substation_code)), '[]'));
+END $$;
 
 -- Carries an accepted message to meters and outages and keeps the result with the signal.
 CREATE FUNCTION oms_topology.check_scada(p_signal_no bigint, p_event_id uuid) RETURNS jsonb
