@@ -18,28 +18,28 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- The reports of each device that stand from p_from on, and the last one before; of several at one
--- instant the greatest id stands; reports without a sound time count only where there is no other.
+-- instant the greatest id stands; reports without a sound time count only until the first sound one.
 CREATE FUNCTION oms_topology.device_reports(p_device_nos integer[], p_from timestamptz)
 RETURNS TABLE (device_no integer, at timestamptz, is_dead boolean, signal_no bigint)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT DISTINCT ON (r.device_no, r.occurred_at) r.device_no, r.occurred_at, r.power_status = 'off', r.signal_no
     FROM unnest(p_device_nos) AS wanted (device_no)
     CROSS JOIN LATERAL (
-        SELECT EXISTS (SELECT FROM oms_topology.signal g
-                       WHERE g.device_no = wanted.device_no AND g.power_status IN ('on', 'off')
-                         AND g.time_is_sound) AS has_sound) s
+        SELECT COALESCE((SELECT g.occurred_at FROM oms_topology.signal g
+                         WHERE g.device_no = wanted.device_no AND g.power_status IN ('on', 'off') AND g.time_is_sound
+                         ORDER BY g.occurred_at LIMIT 1), 'infinity') AS first_at) sound
     CROSS JOIN LATERAL (
         (SELECT g.device_no, g.occurred_at, g.power_status, g.signal_no, g.source_event_id, g.content_hash
          FROM oms_topology.signal g
          WHERE g.device_no = wanted.device_no AND g.power_status IN ('on', 'off')
-           AND g.time_is_sound = s.has_sound AND g.occurred_at >= p_from)
+           AND (g.time_is_sound OR g.occurred_at < sound.first_at) AND g.occurred_at >= p_from)
         UNION ALL
         (SELECT g.device_no, g.occurred_at, g.power_status, g.signal_no, g.source_event_id, g.content_hash
          FROM oms_topology.signal g
          WHERE g.device_no = wanted.device_no AND g.power_status IN ('on', 'off')
-           AND g.time_is_sound = s.has_sound AND g.occurred_at < p_from
-         ORDER BY g.occurred_at DESC, g.source_event_id DESC, g.content_hash DESC LIMIT 1)) r
-    ORDER BY r.device_no, r.occurred_at, r.source_event_id DESC, r.content_hash DESC
+           AND (g.time_is_sound OR g.occurred_at < sound.first_at) AND g.occurred_at < p_from
+         ORDER BY g.occurred_at DESC, g.source_event_id COLLATE "C" DESC, g.content_hash COLLATE "C" DESC LIMIT 1)) r
+    ORDER BY r.device_no, r.occurred_at, r.source_event_id COLLATE "C" DESC, r.content_hash COLLATE "C" DESC
 $$;
 
 -- Each meter's power status just before p_from and at every instant from then on at which a report of
@@ -122,9 +122,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             SELECT r.power_status, r.occurred_at, r.signal_no
             FROM oms_topology.meter_report r
             LEFT JOIN oms_topology.source_setting s ON s.source = r.source
+            LEFT JOIN oms_topology.signal g ON g.signal_no = r.signal_no
             WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at
               AND NOT (r.source = 'system' AND r.power_status = 'off')
-            ORDER BY r.occurred_at DESC, s.reliability DESC, r.source_event_id DESC LIMIT 1) o ON true
+            ORDER BY g.time_is_sound IS NOT FALSE DESC, r.occurred_at DESC, s.reliability DESC,
+                     r.source_event_id COLLATE "C" DESC
+            LIMIT 1) o ON true
         LEFT JOIN LATERAL (
             SELECT r.occurred_at FROM oms_topology.meter_report r
             WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at

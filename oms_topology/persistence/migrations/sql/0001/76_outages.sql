@@ -7,8 +7,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
            || left(md5(p_kind || ':' || p_code || ':' || (extract(epoch FROM p_started_at) * 1000000)::bigint), 8)
 $$;
 
--- How many distinct customers hang below a device and lose supply with it at an instant.
-CREATE FUNCTION oms_topology.customers_lost(p_device_no integer, p_from timestamptz, p_until timestamptz) RETURNS integer
+-- How many distinct customers lose supply with a device at an instant: all below it, but for the meters
+-- that an alternate supply holds then. What meters say of themselves later takes nothing from it.
+CREATE FUNCTION oms_topology.customers_lost(p_device_no integer, p_at timestamptz) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH below AS (
         SELECT m.meter_no, m.customer_id, m.has_alternates
@@ -17,24 +18,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             ON m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
         WHERE d.device_no = p_device_no
         UNION
-        SELECT m.meter_no, m.customer_id, true
+        SELECT m.meter_no, m.customer_id, m.has_alternates
         FROM oms_topology.device d
         JOIN oms_topology.alternate_supply a
             ON a.segment_no = d.segment_no AND a.position_no BETWEEN d.position_no AND d.last_position_no
         JOIN public.oms_meters m ON m.meter_no = a.meter_no
         WHERE d.device_no = p_device_no
-    ), held AS (  -- meters that an alternate supply keeps on at that instant
+    ), held AS (
         SELECT DISTINCT ON (h.meter_no) h.meter_no, h.supply_lost_at IS NULL AS is_held
         FROM oms_topology.power_history(
-            (SELECT COALESCE(array_agg(meter_no), '{}') FROM below WHERE has_alternates), p_from) h
-        WHERE h.at <= p_from ORDER BY h.meter_no, h.at DESC
+            (SELECT COALESCE(array_agg(meter_no), '{}') FROM below WHERE has_alternates), p_at) h
+        WHERE h.at <= p_at ORDER BY h.meter_no, h.at DESC
     ), lost AS (
         SELECT b.customer_id FROM below b LEFT JOIN held h ON h.meter_no = b.meter_no
         WHERE NOT COALESCE(h.is_held, false)
-          AND NOT EXISTS (
-              SELECT FROM oms_topology.meter_report r
-              WHERE r.meter_no = b.meter_no AND r.power_status = 'on'
-                AND r.occurred_at > p_from AND r.occurred_at < COALESCE(p_until, 'infinity'))
     )
     SELECT (count(DISTINCT customer_id) + count(*) FILTER (WHERE customer_id IS NULL))::integer FROM lost
 $$;
@@ -58,37 +55,45 @@ BEGIN
     ON CONFLICT (outage_event_id, source_type, source_event_id) DO NOTHING;
 END $$;
 
+-- What an outage says of itself, by the report that began it.
+CREATE FUNCTION oms_topology.describe_outage(
+    p_device oms_topology.device, p_customers integer, p_signal_no bigint,
+    OUT severity text, OUT root_cause text, OUT description text, OUT latitude numeric, OUT longitude numeric)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN lower(e.severity COLLATE "C") IN ('low', 'medium', 'high', 'critical')
+                THEN lower(e.severity COLLATE "C") ELSE 'high' END,
+           left('SCADA Event: ' || COALESCE(e.substation_id, 'N/A') || ' / ' || COALESCE(e.feeder_id, 'N/A'), 200),
+           replace(p_device.kind, '_', ' ') || ' ' || p_device.code || ' de-energised; customers without supply: '
+               || p_customers || '. ' || COALESCE(e.reason, 'No reason provided.'),
+           e.latitude, e.longitude
+    FROM oms_topology.signal s
+    LEFT JOIN public.scada_events e ON e.id = s.record_id::uuid
+    WHERE s.signal_no = p_signal_no
+$$;
+
 CREATE FUNCTION oms_topology.open_outage(
     p_device_no integer, p_started_at timestamptz, p_ended_at timestamptz, p_customers integer, p_signal_no bigint
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     device  oms_topology.device;
-    said    oms_topology.signal;
     place   record;
     details record;
     new_id  uuid := gen_random_uuid();
 BEGIN
     SELECT * INTO STRICT device FROM oms_topology.device WHERE device_no = p_device_no;
-    SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
     SELECT * INTO place FROM oms_topology.contract_place(p_device_no);
-    SELECT severity, reason, latitude, longitude, substation_id, feeder_id INTO details
-    FROM public.scada_events WHERE id = said.record_id::uuid;
+    SELECT * INTO details FROM oms_topology.describe_outage(device, p_customers, p_signal_no);
     INSERT INTO public.oms_outage_events
         (id, event_id, event_type, status, severity, confidence_score, affected_customers_count,
          actual_restoration_time, root_cause, description, event_latitude, event_longitude,
          substation_id, feeder_id, dp_id, first_detected_at, last_updated_at)
     VALUES
         (new_id, oms_topology.outage_code(device.kind, device.code, p_started_at), 'outage',
-         CASE WHEN p_ended_at IS NULL THEN 'detected' ELSE 'restored' END,
-         CASE WHEN lower(details.severity) IN ('low', 'medium', 'high', 'critical')
-              THEN lower(details.severity) ELSE 'high' END,
+         CASE WHEN p_ended_at IS NULL THEN 'detected' ELSE 'restored' END, details.severity,
          (SELECT confidence FROM oms_topology.source_setting WHERE source = 'scada'), p_customers, p_ended_at,
-         left('SCADA Event: ' || COALESCE(details.substation_id, 'N/A') || ' / ' || COALESCE(details.feeder_id, 'N/A'), 200),
-         replace(device.kind, '_', ' ') || ' ' || device.code || ' de-energised; customers without supply: '
-             || p_customers || '. ' || COALESCE(details.reason, 'No reason provided.'),
-         details.latitude, details.longitude, place.substation_id, place.feeder_id, place.dp_id,
-         p_started_at, clock_timestamp());
+         details.root_cause, details.description, details.latitude, details.longitude,
+         place.substation_id, place.feeder_id, place.dp_id, p_started_at, clock_timestamp());
     INSERT INTO oms_topology.outage_device (outage_event_id, device_no, started_at, ended_at)
     VALUES (new_id, p_device_no, p_started_at, p_ended_at);
     PERFORM oms_topology.note_outage(new_id, 'detected', 'detected', 'Reported by the device itself.', p_started_at, p_signal_no);
@@ -162,7 +167,9 @@ BEGIN
     END IF;
     -- What the upper outage covered and is still dead stands for itself now.
     FOR surfacing IN
-        SELECT s.device_no, s.since, s.signal_no
+        SELECT s.device_no, s.since,
+               (SELECT r.signal_no FROM oms_topology.device_reports(ARRAY[s.device_no], s.since) r
+                WHERE r.at = s.since) AS signal_no
         FROM oms_topology.device_state s
         WHERE s.segment_no = p_device.segment_no AND s.is_dead AND s.device_no <> p_device.device_no
           AND s.position_no BETWEEN p_device.position_no AND p_device.last_position_no
@@ -174,10 +181,14 @@ BEGIN
         ORDER BY s.depth, s.device_no
     LOOP
         own_id := oms_topology.open_outage(surfacing.device_no, surfacing.since, NULL,
-            oms_topology.customers_lost(surfacing.device_no, surfacing.since, NULL), surfacing.signal_no);
+            oms_topology.customers_lost(surfacing.device_no, surfacing.since), surfacing.signal_no);
         PERFORM oms_topology.support_outage(own_id, r.signal_no)
         FROM oms_topology.device_reports(ARRAY[surfacing.device_no], surfacing.since) r
         WHERE r.is_dead AND r.at >= surfacing.since;
+        UPDATE public.scada_events e SET outage_event_id = own_id
+        FROM oms_topology.device_reports(ARRAY[surfacing.device_no], surfacing.since) r
+        JOIN oms_topology.signal g ON g.signal_no = r.signal_no
+        WHERE r.is_dead AND r.at >= surfacing.since AND e.id = g.record_id::uuid;
         touched := touched || own_id;
     END LOOP;
     RETURN touched;
@@ -219,80 +230,154 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
               AND u.started_at <= i.instant AND COALESCE(u.ended_at, 'infinity') > i.instant))
 $$;
 
+-- The supported outages around a device, each with the standing one that it continues: of those that
+-- overlap it the earliest, where no earlier supported one overlaps that too; NULL for none.
+CREATE FUNCTION oms_topology.continued_outages(p_device oms_topology.device)
+RETURNS TABLE (device_no integer, depth integer, started_at timestamptz, ended_at timestamptz, signal_no bigint,
+               outage_event_id uuid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH wanted AS MATERIALIZED (
+        SELECT * FROM oms_topology.supported_outages(p_device)
+    ), claimed AS (
+        SELECT DISTINCT ON (o.outage_event_id) o.outage_event_id, o.started_at AS stood_from, w.device_no, w.started_at
+        FROM oms_topology.outage_device o
+        JOIN wanted w ON w.device_no = o.device_no
+            AND tstzrange(o.started_at, o.ended_at) && tstzrange(w.started_at, w.ended_at)
+        ORDER BY o.outage_event_id, w.started_at
+    ), continued AS (
+        SELECT DISTINCT ON (c.device_no, c.started_at) c.* FROM claimed c
+        ORDER BY c.device_no, c.started_at, c.stood_from
+    )
+    SELECT w.device_no, w.depth, w.started_at, w.ended_at, w.signal_no, c.outage_event_id
+    FROM wanted w LEFT JOIN continued c ON c.device_no = w.device_no AND c.started_at = w.started_at
+$$;
+
 -- A report that came late: the outages around its device are revised to what all reports support.
 -- What is no longer supported is withdrawn, with its history, to outage_revision.
 CREATE FUNCTION oms_topology.revise_outages(p_device oms_topology.device, p_signal_no bigint) RETURNS uuid[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    wanted    record;
-    standing  oms_topology.outage_device;
-    kept      uuid[] := '{}';
-    touched   uuid[] := '{}';
-    new_code  text;
+    wanted  record;
+    gone    oms_topology.outage_device[];
+    gone_id uuid[];
+    touched uuid[] := '{}';
 BEGIN
-    -- Ends first: a device may have one open outage only.
-    UPDATE oms_topology.outage_device o SET ended_at = w.ended_at
-    FROM oms_topology.supported_outages(p_device) w
-    WHERE o.device_no = w.device_no AND o.ended_at IS NULL AND w.ended_at IS NOT NULL
-      AND o.started_at >= w.started_at AND o.started_at < w.ended_at;
-    FOR wanted IN
-        SELECT w.*, d.kind, d.code FROM oms_topology.supported_outages(p_device) w
-        JOIN oms_topology.device d ON d.device_no = w.device_no
-        ORDER BY w.ended_at NULLS LAST, w.depth, w.device_no
-    LOOP
-        SELECT * INTO standing FROM oms_topology.outage_device o
-        WHERE o.device_no = wanted.device_no AND o.outage_event_id <> ALL (kept)
-          AND tstzrange(o.started_at, o.ended_at) && tstzrange(wanted.started_at, wanted.ended_at)
-        ORDER BY o.started_at LIMIT 1;
-        IF NOT FOUND THEN
-            standing.outage_event_id := oms_topology.open_outage(
-                wanted.device_no, wanted.started_at, wanted.ended_at,
-                oms_topology.customers_lost(wanted.device_no, wanted.started_at, wanted.ended_at), wanted.signal_no);
-            touched := touched || standing.outage_event_id;
-        ELSE
-            new_code := oms_topology.outage_code(wanted.kind, wanted.code, wanted.started_at);
-            UPDATE public.oms_outage_events e
-            SET event_id = new_code, first_detected_at = wanted.started_at,
-                actual_restoration_time = wanted.ended_at,
-                status = CASE WHEN wanted.ended_at IS NOT NULL
-                              THEN CASE WHEN e.status IN ('detected', 'confirmed', 'in_progress') THEN 'restored' ELSE e.status END
-                              WHEN e.status IN ('restored', 'cleared') THEN 'detected' ELSE e.status END,
-                affected_customers_count = CASE WHEN e.first_detected_at = wanted.started_at THEN e.affected_customers_count
-                    ELSE oms_topology.customers_lost(wanted.device_no, wanted.started_at, wanted.ended_at) END,
-                last_updated_at = clock_timestamp()
-            WHERE e.id = standing.outage_event_id
-              AND (e.event_id, e.first_detected_at, e.actual_restoration_time)
-                  IS DISTINCT FROM (new_code, wanted.started_at, wanted.ended_at);
-            IF FOUND THEN
-                UPDATE oms_topology.outage_device SET started_at = wanted.started_at, ended_at = wanted.ended_at
-                WHERE outage_event_id = standing.outage_event_id;
-                PERFORM oms_topology.note_outage(standing.outage_event_id, 'revised',
-                    CASE WHEN wanted.ended_at IS NULL THEN 'detected' ELSE 'restored' END,
-                    'A late report moved its start or end.', COALESCE(wanted.ended_at, wanted.started_at), p_signal_no);
-                touched := touched || standing.outage_event_id;
-            END IF;
-        END IF;
-        kept := kept || standing.outage_event_id;
-    END LOOP;
-    PERFORM oms_topology.withdraw_outage(o.outage_event_id, oms_topology.covering_outage(o),
-                                         'A late report shows it as part of another outage, or as none.')
+    SELECT array_agg(o), array_agg(o.outage_event_id) INTO gone, gone_id
     FROM oms_topology.outage_device o
     JOIN oms_topology.device d ON d.device_no = o.device_no
-    WHERE o.outage_event_id <> ALL (kept) AND d.segment_no = p_device.segment_no
+    WHERE d.segment_no = p_device.segment_no
       AND (p_device.position_no BETWEEN d.position_no AND d.last_position_no
-           OR d.position_no BETWEEN p_device.position_no AND p_device.last_position_no);
+           OR d.position_no BETWEEN p_device.position_no AND p_device.last_position_no)
+      AND NOT EXISTS (SELECT FROM oms_topology.continued_outages(p_device) c
+                      WHERE c.outage_event_id = o.outage_event_id);
+    -- A device may have one open outage only: what goes is closed first, and what ends before what opens.
+    UPDATE oms_topology.outage_device SET ended_at = started_at WHERE outage_event_id = ANY (gone_id);
+    FOR wanted IN
+        SELECT * FROM oms_topology.continued_outages(p_device) c ORDER BY c.ended_at NULLS LAST, c.depth, c.device_no
+    LOOP
+        IF wanted.outage_event_id IS NULL THEN
+            touched := touched || oms_topology.open_outage(
+                wanted.device_no, wanted.started_at, wanted.ended_at,
+                oms_topology.customers_lost(wanted.device_no, wanted.started_at), wanted.signal_no);
+        ELSIF oms_topology.revise_outage(wanted.outage_event_id, wanted.started_at, wanted.ended_at,
+                                         wanted.signal_no, p_signal_no) THEN
+            touched := touched || wanted.outage_event_id;
+        END IF;
+    END LOOP;
+    PERFORM oms_topology.withdraw_outage(g.outage_event_id, oms_topology.covering_outage(g, gone_id),
+                                         'A late report shows it as part of another outage, or as none.')
+    FROM unnest(gone) g;
     PERFORM oms_topology.resupport_outages(p_device);
     RETURN touched;
 END $$;
 
-CREATE FUNCTION oms_topology.covering_outage(p_outage oms_topology.outage_device) RETURNS uuid
+-- Moves an outage to another start or end; tells whether there was anything to move.
+CREATE FUNCTION oms_topology.revise_outage(
+    p_outage_id uuid, p_started_at timestamptz, p_ended_at timestamptz, p_first_no bigint, p_signal_no bigint
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    device  oms_topology.device;
+    lost    integer;
+    details record;
+BEGIN
+    SELECT d.* INTO STRICT device
+    FROM oms_topology.outage_device o JOIN oms_topology.device d ON d.device_no = o.device_no
+    WHERE o.outage_event_id = p_outage_id;
+    lost := oms_topology.customers_lost(device.device_no, p_started_at);
+    SELECT * INTO details FROM oms_topology.describe_outage(device, lost, p_first_no);
+    UPDATE public.oms_outage_events e
+    SET event_id = oms_topology.outage_code(device.kind, device.code, p_started_at),
+        first_detected_at = p_started_at, actual_restoration_time = p_ended_at,
+        status = CASE WHEN p_ended_at IS NOT NULL
+                      THEN CASE WHEN e.status IN ('detected', 'confirmed', 'in_progress') THEN 'restored' ELSE e.status END
+                      WHEN e.status IN ('restored', 'cleared') THEN 'detected' ELSE e.status END,
+        affected_customers_count = lost, severity = details.severity, root_cause = details.root_cause,
+        description = details.description, event_latitude = details.latitude, event_longitude = details.longitude,
+        last_updated_at = clock_timestamp()
+    WHERE e.id = p_outage_id
+      AND (e.first_detected_at, e.actual_restoration_time, e.affected_customers_count, e.severity, e.root_cause,
+           e.description, e.event_latitude, e.event_longitude)
+          IS DISTINCT FROM (p_started_at, p_ended_at, lost, details.severity, details.root_cause,
+                            details.description, details.latitude::numeric(10,8), details.longitude::numeric(11,8));
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE oms_topology.outage_device SET started_at = p_started_at, ended_at = p_ended_at
+    WHERE outage_event_id = p_outage_id;
+    PERFORM oms_topology.note_outage(p_outage_id, 'revised',
+        CASE WHEN p_ended_at IS NULL THEN 'detected' ELSE 'restored' END,
+        'A late report changed its start, end or extent.', COALESCE(p_ended_at, p_started_at), p_signal_no);
+    RETURN true;
+END $$;
+
+-- Counts anew the outages that begin at p_from or later above meters with alternate supplies, after what
+-- is known of another supply of theirs has changed.
+CREATE FUNCTION oms_topology.recount_outages(p_meter_nos integer[], p_from timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH place AS (
+        SELECT m.segment_no, m.position_no FROM public.oms_meters m
+        WHERE m.meter_no = ANY (p_meter_nos) AND m.has_alternates
+        UNION
+        SELECT a.segment_no, a.position_no FROM oms_topology.alternate_supply a WHERE a.meter_no = ANY (p_meter_nos)
+    ), concerned AS (
+        SELECT DISTINCT o.outage_event_id, s.device_no, o.started_at
+        FROM place p
+        JOIN oms_topology.device_state s
+            ON s.segment_no = p.segment_no AND p.position_no BETWEEN s.position_no AND s.last_position_no
+        JOIN oms_topology.outage_device o ON o.device_no = s.device_no AND o.started_at >= p_from
+    ), counted AS MATERIALIZED (
+        SELECT c.outage_event_id, oms_topology.customers_lost(c.device_no, c.started_at) AS lost FROM concerned c
+    )
+    UPDATE public.oms_outage_events e
+    SET affected_customers_count = c.lost,
+        description = replace(e.description, 'customers without supply: ' || e.affected_customers_count || '. ',
+                              'customers without supply: ' || c.lost || '. '),
+        last_updated_at = clock_timestamp()
+    FROM counted c WHERE e.id = c.outage_event_id AND e.affected_customers_count <> c.lost
+$$;
+
+-- The outage that a report is about: one of its own device that it is part of or ends, else the uppermost
+-- that holds it.
+CREATE FUNCTION oms_topology.outage_of_report(p_device oms_topology.device, p_is_dead boolean, p_at timestamptz) RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT o.outage_event_id
+    FROM oms_topology.device_state s
+    JOIN oms_topology.outage_device o ON o.device_no = s.device_no
+    WHERE s.segment_no = p_device.segment_no AND p_device.position_no BETWEEN s.position_no AND s.last_position_no
+      AND CASE WHEN p_is_dead THEN o.started_at <= p_at AND COALESCE(o.ended_at, 'infinity') > p_at
+               ELSE s.device_no = p_device.device_no AND o.ended_at = p_at END
+    ORDER BY s.device_no = p_device.device_no DESC, s.depth LIMIT 1
+$$;
+
+CREATE FUNCTION oms_topology.covering_outage(p_outage oms_topology.outage_device, p_gone_ids uuid[]) RETURNS uuid
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT o.outage_event_id
     FROM oms_topology.device d
     JOIN oms_topology.device u ON u.segment_no = d.segment_no
         AND d.position_no BETWEEN u.position_no AND u.last_position_no
     JOIN oms_topology.outage_device o ON o.device_no = u.device_no
-    WHERE d.device_no = p_outage.device_no AND o.outage_event_id <> p_outage.outage_event_id
+    WHERE d.device_no = p_outage.device_no AND o.outage_event_id <> ALL (p_gone_ids)
       AND tstzrange(o.started_at, o.ended_at) && tstzrange(p_outage.started_at, p_outage.ended_at)
     ORDER BY u.depth, o.started_at LIMIT 1
 $$;
@@ -308,12 +393,28 @@ BEGIN
                      FROM public.oms_event_timeline t WHERE t.outage_event_id = e.id), '[]')
     FROM public.oms_outage_events e WHERE e.id = p_outage_id;
     UPDATE public.scada_events SET outage_event_id = p_superseded_by WHERE outage_event_id = p_outage_id;
+    -- Who was sent out or told is not forgotten with the hypothesis.
+    UPDATE public.oms_crew_assignments SET outage_event_id = p_superseded_by
+    WHERE outage_event_id = p_outage_id AND p_superseded_by IS NOT NULL;
+    UPDATE public.oms_customer_notifications SET outage_event_id = p_superseded_by
+    WHERE outage_event_id = p_outage_id AND p_superseded_by IS NOT NULL;
     DELETE FROM public.oms_outage_events WHERE id = p_outage_id;
 END $$;
 
 -- Which reports support which outage: each one the uppermost outage that holds it, and its own device's.
 CREATE FUNCTION oms_topology.resupport_outages(p_device oms_topology.device) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE public.scada_events e SET outage_event_id = l.outage_event_id
+    FROM (SELECT g.record_id::uuid AS id, oms_topology.outage_of_report(d, r.is_dead, r.at) AS outage_event_id
+          FROM oms_topology.device_state s
+          JOIN oms_topology.device d ON d.device_no = s.device_no
+          CROSS JOIN LATERAL oms_topology.device_reports(ARRAY[s.device_no], '-infinity') r
+          JOIN oms_topology.signal g ON g.signal_no = r.signal_no
+          WHERE s.segment_no = p_device.segment_no
+            AND (p_device.position_no BETWEEN s.position_no AND s.last_position_no
+                 OR s.position_no BETWEEN p_device.position_no AND p_device.last_position_no)) l
+    WHERE e.id = l.id AND e.outage_event_id IS DISTINCT FROM l.outage_event_id;
+
     WITH scope AS (
         SELECT d.device_no, d.segment_no, d.position_no
         FROM oms_topology.device_state s JOIN oms_topology.device d ON d.device_no = s.device_no
