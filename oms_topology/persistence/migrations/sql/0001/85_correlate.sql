@@ -126,6 +126,15 @@ BEGIN
     RETURN scope;
 END $$;
 
+-- Half the height and width, in degrees, of the box that holds every point within a radius; a box that
+-- touches a pole goes all the way round. A hair too large: the degree is taken as 111 km.
+CREATE FUNCTION oms_topology.search_box(p_latitude numeric, p_radius_m integer, OUT lat_deg numeric, OUT lng_deg numeric)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT h.height, CASE WHEN abs(p_latitude) + h.height >= 90 THEN 360
+        ELSE degrees(asin(LEAST(1, sin(radians(h.height::float8)) / cos(radians(p_latitude::float8)))))::numeric END
+    FROM (SELECT p_radius_m / 111000.0 AS height) h
+$$;
+
 -- Calls that could concern the same outage come one after the other, others side by side: a lock a source
 -- event, one a supply tree, and one a cell of 0.05 degrees that the search box touches.
 CREATE FUNCTION oms_topology.lock_correlation(
@@ -134,13 +143,14 @@ CREATE FUNCTION oms_topology.lock_correlation(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     cell    constant numeric := 0.05;
-    lat_deg numeric := p_radius_m / 111000.0;
-    lng_deg numeric := LEAST(360, p_radius_m / (111000.0 * GREATEST(cos(radians(p_scope.latitude::float8))::numeric, 0.0001)));
-    is_wide boolean := p_scope.latitude IS NOT NULL AND (
-        lat_deg > 4 * cell OR lng_deg > 4 * cell
-        OR abs(p_scope.latitude) + lat_deg > 90 OR abs(p_scope.longitude) + lng_deg > 180);
+    lat_deg numeric;
+    lng_deg numeric;
+    is_wide boolean;
     segment integer;
 BEGIN
+    SELECT b.lat_deg, b.lng_deg INTO lat_deg, lng_deg FROM oms_topology.search_box(p_scope.latitude, p_radius_m) b;
+    is_wide := p_scope.latitude IS NOT NULL AND (
+        lat_deg > 4 * cell OR lng_deg > 4 * cell OR abs(p_scope.longitude) + lng_deg > 180);
     PERFORM pg_advisory_xact_lock(hashtext('oms_topology.correlate_event'),
                                   hashtext(p_source_type || ':' || p_scope.source_event_id));
     IF is_wide THEN
@@ -179,10 +189,8 @@ CREATE FUNCTION oms_topology.nearby_outage(
 ) RETURNS uuid
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH place AS (
-        SELECT c.substation_id, c.feeder_id, c.dp_id,
-               p_radius_m / 111000.0 AS lat_deg,
-               LEAST(360, p_radius_m / (111000.0 * GREATEST(cos(radians((p_scope).latitude::float8)), 0.0001))) AS lng_deg
-        FROM (SELECT 1) one
+        SELECT c.substation_id, c.feeder_id, c.dp_id, b.lat_deg, b.lng_deg
+        FROM oms_topology.search_box((p_scope).latitude, p_radius_m) b
         LEFT JOIN LATERAL oms_topology.contract_place((p_scope).device_no) c ON (p_scope).device_no IS NOT NULL
     ), candidate AS (
         SELECT e.id, e.event_id, e.first_detected_at,
