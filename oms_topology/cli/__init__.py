@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the room's builder."""
+"""The command line, ``oms-topology``: thin; whatever it does can be done in Python with the same names."""
