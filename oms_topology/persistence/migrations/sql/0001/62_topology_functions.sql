@@ -1,9 +1,12 @@
 -- Keeps oms_topology.device and the supply columns of oms_meters in step with the contract's tables.
 -- Triggers only mark what a change touched; settle() computes it, once, when somebody needs it.
 
+-- A device that was stored without a row of the contract's tables gets it when somebody adds the row.
 CREATE FUNCTION oms_topology.follow_substations() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    UPDATE oms_topology.device d SET record_id = r.id
+    FROM new_rows r WHERE d.kind = 'substation' AND d.code = r.substation_id AND d.record_id IS NULL;
     INSERT INTO oms_topology.device (kind, code, name, record_id, is_source, longitude, latitude)
     SELECT 'substation', r.substation_id, r.name, r.id, true, r.location_lng, r.location_lat
     FROM new_rows r
@@ -16,6 +19,8 @@ END $$;
 CREATE FUNCTION oms_topology.follow_feeders() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    UPDATE oms_topology.device d SET record_id = r.id
+    FROM new_rows r WHERE d.kind = 'feeder' AND d.code = r.feeder_id AND d.record_id IS NULL;
     INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
     SELECT 'feeder', r.feeder_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
@@ -35,6 +40,8 @@ END $$;
 CREATE FUNCTION oms_topology.follow_distribution_points() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    UPDATE oms_topology.device d SET record_id = r.id
+    FROM new_rows r WHERE d.kind = 'distribution_point' AND d.code = r.dp_id AND d.record_id IS NULL;
     INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
     SELECT 'distribution_point', r.dp_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
@@ -48,6 +55,16 @@ BEGIN
                 THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
             parent_no = CASE WHEN device.parent_is_explicit
                 THEN device.parent_no ELSE excluded.parent_no END;
+    RETURN NULL;
+END $$;
+
+-- Whether a distribution point or the meter's own feeder decides depends on the point's feeder.
+CREATE FUNCTION oms_topology.mark_refed_meters() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE public.oms_meters m SET supply_is_stale = true
+    FROM old_rows o JOIN new_rows n ON n.id = o.id
+    WHERE n.feeder_id <> o.feeder_id AND m.dp_id = n.id AND NOT m.supply_is_stale;
     RETURN NULL;
 END $$;
 
@@ -103,7 +120,8 @@ BEGIN
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM changed_rows r
     WHERE m.id = r.meter_id AND m.feeder_id IS NULL
-      AND m.substation_id IS DISTINCT FROM r.substation_id AND NOT m.supply_is_stale;
+      AND (m.substation_id IS DISTINCT FROM r.substation_id OR r.priority = 3)  -- 3 may be one fan-out more
+      AND NOT m.supply_is_stale;
     RETURN NULL;
 END $$;
 
@@ -111,6 +129,23 @@ CREATE FUNCTION oms_topology.forget_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply a USING old_rows r WHERE a.meter_no = r.meter_no;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.forget_all_meters() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM oms_topology.alternate_supply;
+    DELETE FROM oms_topology.meter_report;
+    DELETE FROM oms_topology.scada_event_affected_meter;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.mark_mapped_meters() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE public.oms_meters SET supply_is_stale = true
+    WHERE (has_alternates OR feeder_id IS NULL) AND NOT supply_is_stale;
     RETURN NULL;
 END $$;
 
@@ -294,6 +329,10 @@ BEGIN
     ), unplaced AS (
         UPDATE oms_topology.alternate_supply a SET segment_no = NULL, position_no = NULL
         FROM unreached u WHERE a.device_no = u.device_no
+    ), unheard AS (
+        UPDATE oms_topology.device_state s
+        SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL
+        FROM unreached u WHERE s.device_no = u.device_no
     )
     UPDATE public.oms_meters m SET segment_no = NULL, position_no = NULL
     FROM unreached u WHERE m.device_no = u.device_no;

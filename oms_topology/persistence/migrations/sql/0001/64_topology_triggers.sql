@@ -22,6 +22,9 @@ CREATE TRIGGER oms_topology_insert AFTER INSERT ON public.network_distribution_p
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.follow_distribution_points();
 CREATE TRIGGER oms_topology_update AFTER UPDATE ON public.network_distribution_points
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.follow_distribution_points();
+CREATE TRIGGER oms_topology_refeed AFTER UPDATE ON public.network_distribution_points
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_refed_meters();
 CREATE TRIGGER oms_topology_delete AFTER DELETE ON public.network_distribution_points
     REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.forget_devices('distribution_point');
@@ -36,6 +39,8 @@ CREATE TRIGGER oms_topology_update_from AFTER UPDATE ON public.network_feeder_me
     REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_feeder_mappings();
 CREATE TRIGGER oms_topology_delete AFTER DELETE ON public.network_feeder_meters
     REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_feeder_mappings();
+CREATE TRIGGER oms_topology_truncate AFTER TRUNCATE ON public.network_feeder_meters
+    FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_mapped_meters();
 
 CREATE TRIGGER oms_topology_insert AFTER INSERT ON public.network_substation_meters
     REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_substation_mappings();
@@ -45,6 +50,8 @@ CREATE TRIGGER oms_topology_update_from AFTER UPDATE ON public.network_substatio
     REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_substation_mappings();
 CREATE TRIGGER oms_topology_delete AFTER DELETE ON public.network_substation_meters
     REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_substation_mappings();
+CREATE TRIGGER oms_topology_truncate AFTER TRUNCATE ON public.network_substation_meters
+    FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_mapped_meters();
 
 -- New rows are marked by the column's default; an UPDATE of status never comes here.
 CREATE TRIGGER oms_topology_mark BEFORE UPDATE OF substation_id, feeder_id, dp_id, status ON public.oms_meters
@@ -54,6 +61,8 @@ CREATE TRIGGER oms_topology_mark BEFORE UPDATE OF substation_id, feeder_id, dp_i
     EXECUTE FUNCTION oms_topology.mark_meter();
 CREATE TRIGGER oms_topology_delete AFTER DELETE ON public.oms_meters
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.forget_meters();
+CREATE TRIGGER oms_topology_truncate AFTER TRUNCATE ON public.oms_meters
+    FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.forget_all_meters();
 
 INSERT INTO oms_topology.device (kind, code, name, record_id, is_source, longitude, latitude)
 SELECT 'substation', substation_id, name, id, true, location_lng, location_lat

@@ -2,7 +2,7 @@
 
 CREATE TYPE oms_topology.check_result AS (
     total_meters integer, offline_meters integer, online_meters integer, unknown_meters integer,
-    affected_customers integer, restored_meters integer, outage_event_ids uuid[]
+    affected_customers integer, restored_meters integer, outage_event_id uuid, outage_event_ids uuid[]
 );
 
 -- The newest report of a device, after p_signal_no has joined its history.
@@ -75,6 +75,7 @@ BEGIN
           AND NOT m.has_alternates
           AND (m.own_power_at IS NULL OR m.own_power_at < v_at)
           AND (m.last_power_change IS NULL OR m.last_power_change < v_at)
+          AND (m.supply_lost_at IS NULL OR m.supply_lost_at < v_at)
           AND (p_is_dead OR m.supply_lost_at IS NOT NULL OR m.supply_live_at IS NULL
                OR m.power_status IS DISTINCT FROM 'on')
           AND (p_spared IS NULL OR m.meter_no <> ALL (p_spared))
@@ -124,7 +125,7 @@ BEGIN
         WHERE m.segment_no = p_device.segment_no
           AND m.position_no BETWEEN p_device.position_no AND p_device.last_position_no
           AND (p_is_late OR m.has_alternates OR m.own_power_at >= p_said.occurred_at
-               OR m.last_power_change >= p_said.occurred_at)
+               OR m.last_power_change >= p_said.occurred_at OR m.supply_lost_at >= p_said.occurred_at)
         UNION
         SELECT a.meter_no FROM oms_topology.alternate_supply a
         WHERE a.segment_no = p_device.segment_no
@@ -196,7 +197,19 @@ BEGIN
         counted.outage_event_ids := oms_topology.revise_outages(device, p_signal_no);
     ELSE
         counted.outage_event_ids := oms_topology.track_outage(
-            device, is_dead, said.occurred_at, counted.affected_customers, p_signal_no);
+            device, is_dead, said.occurred_at,
+            CASE WHEN hard IS NULL THEN counted.affected_customers
+                 WHEN is_dead THEN oms_topology.customers_lost(device.device_no, said.occurred_at) END, p_signal_no);
+    END IF;
+    IF hard IS NOT NULL THEN
+        PERFORM oms_topology.recount_outages(hard, said.occurred_at);
+    END IF;
+    counted.outage_event_id := counted.outage_event_ids[1];
+    IF is_late OR cardinality(counted.outage_event_ids) > 1 THEN
+        counted.outage_event_id := oms_topology.outage_of_report(device, is_dead, said.occurred_at);
+        SELECT array_agg(o.outage_event_id ORDER BY o.started_at, o.device_no) INTO counted.outage_event_ids
+        FROM oms_topology.outage_device o
+        WHERE o.outage_event_id = ANY (counted.outage_event_ids || counted.outage_event_id);
     END IF;
     RETURN counted;
 END $$;

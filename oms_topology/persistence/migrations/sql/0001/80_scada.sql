@@ -5,8 +5,8 @@
 CREATE FUNCTION oms_topology.parse_time(p_text text, p_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' AS $$
 DECLARE
-    part text[] := regexp_match(btrim(p_text, E' \t\n\r\f\v'),
-        '^([12]\d{3}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):[0-5]\d)(?::([0-5]\d)(?:[.,](\d{1,9}))?)?(?:([Zz])|([+-](?:0\d|1[0-4])):?([0-5]\d)?)?$');
+    part text[] := regexp_match(btrim(p_text, E' \t\n\r\f\x0b'),
+        '^([12][0-9]{3}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9])(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?(?:([Zz])|([+-](?:0[0-9]|1[0-4])):?([0-5][0-9])?)?$');
     naive timestamp;
 BEGIN
     IF part IS NULL THEN
@@ -39,7 +39,7 @@ CREATE FUNCTION oms_topology.text_field(p_event jsonb, p_field text, p_max integ
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_event -> p_field) IN ('string', 'number') THEN
-        value := NULLIF(btrim(p_event ->> p_field, E' \t\n\r\f\v'), '');
+        value := NULLIF(btrim(p_event ->> p_field, E' \t\n\r\f\x0b'), '');
         IF length(value) > p_max THEN
             value := NULL;
             trouble := oms_topology.finding(p_field, 'longer than ' || p_max || ' characters');
@@ -57,7 +57,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
                    'power-failure', 'outage', 'mv-alarmlossofvoltage') THEN 'off'
         WHEN a IN ('energized', 'energised', 'mv-alarmrestoration') THEN 'on'
         ELSE 'unknown' END
-    FROM (SELECT translate(lower(p_alarm), '_ ', '--') AS a) x
+    FROM (SELECT translate(lower(p_alarm COLLATE "C"), '_ ', '--') AS a) x
 $$;
 
 CREATE FUNCTION oms_topology.unusable(p_field text, p_reason text) RETURNS jsonb
@@ -142,6 +142,8 @@ DECLARE
 BEGIN
     IF jsonb_typeof(p_message) IS DISTINCT FROM 'object' THEN
         RETURN oms_topology.unusable('payload', 'not a JSON object');
+    ELSIF jsonb_path_exists(p_message, 'strict $.**{64}') THEN
+        RETURN oms_topology.unusable('payload', 'nested too deeply');
     ELSIF octet_length(p_message::text) > 1048576 THEN
         RETURN oms_topology.unusable('payload', 'larger than 1 MiB');
     ELSIF jsonb_typeof(p_message -> 'event') = 'object' THEN
@@ -185,7 +187,7 @@ BEGIN
         CROSS JOIN LATERAL oms_topology.text_field(event, f.name, f.max) t
     LOOP
         findings := findings || COALESCE(field.trouble, '[]');
-        IF field.key = 'severity' AND lower(field.value) NOT IN ('low', 'medium', 'high', 'critical') THEN
+        IF field.key = 'severity' AND lower(field.value COLLATE "C") NOT IN ('low', 'medium', 'high', 'critical') THEN
             findings := findings || oms_topology.finding('severity', 'not low, medium, high or critical');
             field.value := NULL;
         END IF;
@@ -233,14 +235,16 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     RETURNING dead_letter_no
 $$;
 
-CREATE FUNCTION oms_topology.dead_letter_result(p_source text, p_error jsonb, p_payload jsonb) RETURNS jsonb
+-- The payload byte for byte where the caller still has it, else as its JSON reads.
+CREATE FUNCTION oms_topology.dead_letter_result(p_source text, p_error jsonb, p_payload jsonb, p_raw bytea DEFAULT NULL)
+RETURNS jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object(
         'scada_event_id', NULL, 'meters_checked', false, 'duplicate', false,
         'reason', 'Dead letter: ' || (p_error ->> 'field') || ': ' || (p_error ->> 'reason'),
         'dead_letter_id', oms_topology.keep_dead_letter(
             p_source, p_error ->> 'field', p_error ->> 'reason',
-            convert_to(COALESCE(p_payload::text, ''), 'UTF8')))
+            COALESCE(p_raw, convert_to(COALESCE(p_payload::text, ''), 'UTF8'))))
 $$;
 
 -- The device that a code names: a feeder's own, a substation's, or what hangs below a switch now.
@@ -274,7 +278,7 @@ END $$;
 
 -- Records a parsed message: signal, raw message and event row. Gives the signal's number, or the result
 -- where there is nothing more to do (unusable, duplicate, an alarm that says nothing of supply).
-CREATE FUNCTION oms_topology.accept_scada(p_parsed jsonb, p_message jsonb, p_received_at timestamptz,
+CREATE FUNCTION oms_topology.accept_scada(p_parsed jsonb, p_message jsonb, p_received_at timestamptz, p_raw bytea,
                                           OUT signal_no bigint, OUT event_id uuid, OUT result jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -285,14 +289,14 @@ DECLARE
     known    oms_topology.signal;
 BEGIN
     IF p_parsed ? 'error' THEN
-        result := oms_topology.dead_letter_result('scada', p_parsed -> 'error', p_message);
+        result := oms_topology.dead_letter_result('scada', p_parsed -> 'error', p_message, p_raw);
         RETURN;
     END IF;
     PERFORM oms_topology.settle();
     named_no := oms_topology.find_device(p_parsed ->> 'device_kind', p_parsed ->> 'device_code');
     IF named_no IS NULL THEN
         result := oms_topology.dead_letter_result('scada', oms_topology.finding(
-            (p_parsed ->> 'device_kind') || 'Id', 'no ' || (p_parsed ->> 'device_kind') || ' has this code'), p_message);
+            (p_parsed ->> 'device_kind') || 'Id', 'no ' || (p_parsed ->> 'device_kind') || ' has this code'), p_message, p_raw);
         RETURN;
     END IF;
     SELECT d.segment_no INTO segment FROM oms_topology.device d WHERE d.device_no = named_no;
@@ -315,9 +319,10 @@ BEGIN
         SELECT * INTO STRICT known FROM oms_topology.signal s
         WHERE s.source = 'scada' AND s.source_event_id = p_parsed ->> 'source_event_id'
           AND s.content_hash = p_parsed ->> 'content_hash';
+        -- One that was inserted but never checked (insert_scada_event_from_json alone) is checked now.
         event_id := known.record_id::uuid;
-        result := COALESCE(known.result, jsonb_build_object('scada_event_id', event_id, 'meters_checked', false))
-                  || '{"duplicate": true}';
+        signal_no := known.signal_no;
+        result := known.result || '{"duplicate": true}';
         RETURN;
     END IF;
 
@@ -370,31 +375,34 @@ BEGIN
     answer := jsonb_build_object(
         'scada_event_id', p_event_id, 'meters_checked', true, 'total_meters', checked.total_meters,
         'offline_meters', checked.offline_meters, 'online_meters', checked.online_meters,
-        'unknown_meters', checked.unknown_meters, 'outage_event_id', checked.outage_event_ids[1],
+        'unknown_meters', checked.unknown_meters, 'outage_event_id', checked.outage_event_id,
         'outage_event_ids', to_jsonb(COALESCE(checked.outage_event_ids, '{}')),
         'affected_customers', checked.affected_customers, 'restored_meters', checked.restored_meters,
         'duplicate', false);
     UPDATE public.scada_events e
     SET affected_meter_count = CASE s.power_status WHEN 'off' THEN checked.offline_meters ELSE checked.restored_meters END,
-        meters_checked_at = clock_timestamp(), outage_event_id = checked.outage_event_ids[1]
+        meters_checked_at = clock_timestamp(), outage_event_id = checked.outage_event_id
     FROM oms_topology.signal s WHERE e.id = p_event_id AND s.signal_no = p_signal_no;
     UPDATE oms_topology.signal SET result = answer WHERE signal_no = p_signal_no;
     RETURN answer;
 END $$;
 
 -- One parsed message, whole: the write behind both doors.
-CREATE FUNCTION oms_topology.record_scada(p_parsed jsonb, p_message jsonb, p_received_at timestamptz) RETURNS jsonb
+CREATE FUNCTION oms_topology.record_scada(
+    p_parsed jsonb, p_message jsonb, p_received_at timestamptz, p_raw bytea DEFAULT NULL
+) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     accepted record;
 BEGIN
-    SELECT * INTO accepted FROM oms_topology.accept_scada(p_parsed, p_message, p_received_at);
+    SELECT * INTO accepted FROM oms_topology.accept_scada(p_parsed, p_message, p_received_at, p_raw);
     IF accepted.result IS NOT NULL THEN
         RETURN accepted.result;
     END IF;
     RETURN oms_topology.check_scada(accepted.signal_no, accepted.event_id);
 EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-    RETURN oms_topology.dead_letter_result('scada', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_message);
+    RETURN oms_topology.dead_letter_result(
+        'scada', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_message, p_raw);
 END $$;
 
 DROP FUNCTION IF EXISTS public.insert_scada_event_with_meter_check(jsonb);
@@ -403,11 +411,17 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT oms_topology.record_scada(oms_topology.parse_scada(json_data, now()), json_data, now())
 $$;
 
+-- The id of the event row, NULL for a dead letter; process_scada_event_meters then checks the meters.
 DROP FUNCTION IF EXISTS public.insert_scada_event_from_json(jsonb);
 CREATE FUNCTION public.insert_scada_event_from_json(json_data jsonb) RETURNS uuid
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT event_id FROM oms_topology.accept_scada(oms_topology.parse_scada(json_data, now()), json_data, now())
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT event_id FROM oms_topology.accept_scada(oms_topology.parse_scada(json_data, now()), json_data, now(), NULL));
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+    PERFORM oms_topology.dead_letter_result(
+        'scada', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), json_data);
+    RETURN NULL;
+END $$;
 
 DROP FUNCTION IF EXISTS public.process_scada_event_meters(uuid, character varying, character varying, timestamp with time zone);
 CREATE FUNCTION public.process_scada_event_meters(
@@ -448,7 +462,14 @@ BEGIN
     PERFORM oms_topology.settle();
     named_no := CASE WHEN NULLIF(p_feeder_id, '') IS NOT NULL THEN oms_topology.find_device('feeder', p_feeder_id)
                      ELSE oms_topology.find_device('substation', p_substation_id) END;
-    IF event.id IS NULL OR named_no IS NULL THEN
+    IF event.id IS NULL THEN
+        PERFORM oms_topology.keep_dead_letter('scada', 'scadaEventId', 'no event has this id',
+            convert_to(COALESCE(p_scada_event_id::text, ''), 'UTF8'));
+        RETURN NULL;
+    ELSIF named_no IS NULL THEN
+        PERFORM oms_topology.dead_letter_result('scada', CASE WHEN NULLIF(p_feeder_id, '') IS NOT NULL
+            THEN oms_topology.finding('feederId', 'no feeder has this code')
+            ELSE oms_topology.finding('substationId', 'no substation has this code') END, to_jsonb(event));
         RETURN NULL;
     END IF;
     INSERT INTO oms_topology.signal
