@@ -22,7 +22,7 @@ BEGIN
     PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
     ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;
 
-    IF p_communication_status IS NOT NULL THEN
+    IF p_communication_status IS NOT NULL AND said.time_is_sound THEN
         PERFORM oms_topology.record_communication(said, p_meter_nos, p_communication_status, setting.confidence);
     END IF;
     IF p_power_status IS NULL THEN

@@ -166,7 +166,8 @@ DECLARE
     named text[] := ARRAY(SELECT jsonb_array_elements_text(p_details -> 'meter_numbers'));
     listed integer[];
 BEGIN
-    named := named || ARRAY(SELECT l.meter_id FROM public.meters l WHERE l.onu_id = p_onu_no AND l.oms_meter_id IS NULL);
+    named := named || ARRAY(
+        SELECT l.meter_id::text FROM public.meters l WHERE l.onu_id = p_onu_no AND l.oms_meter_id IS NULL);
     listed := oms_topology.meters_named(p_signal_no, named, p_details || jsonb_build_object('onu_id', p_onu_no));
     RETURN ARRAY(
         SELECT m.meter_no FROM public.oms_meters m
