@@ -22,8 +22,10 @@ __all__ = [
     "SchemaUpgradeError",
     "SchemaVersionError",
     "SignalParseError",
+    "StoreError",
     "StoreUnavailableError",
     "TopologyError",
+    "UnknownDeadLetterError",
     "UnknownDeviceError",
     "ValidationError",
 ]
@@ -127,6 +129,38 @@ class ConflictError(OmsTopologyError):
     """Another transaction was in the way (deadlock, lock timeout, serialisation); try again."""
 
     is_transient = True
+
+
+class StoreError(OmsTopologyError):
+    """The database refused to record something, for a reason that trying again does not mend.
+
+    Attributes
+    ----------
+    sqlstate : str
+        PostgreSQL's code of the reason; ``""`` when the driver itself refused.
+    """
+
+    def __init__(self, sqlstate: str | None) -> None:
+        self.sqlstate = sqlstate or ""
+        code = f"SQLSTATE {sqlstate}" if sqlstate else "refused by the driver"
+        super().__init__(f"The database refused to record the message ({code}); nothing was recorded.")
+
+
+class UnknownDeadLetterError(OmsTopologyError, KeyError):
+    """There is no dead letter of this number.
+
+    Attributes
+    ----------
+    dead_letter_id : int
+        The number that was asked for.
+    """
+
+    def __init__(self, dead_letter_id: int) -> None:
+        self.dead_letter_id = dead_letter_id
+        super().__init__(f"There is no dead letter {dead_letter_id}.")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class SchemaVersionError(OmsTopologyError):

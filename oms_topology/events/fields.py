@@ -72,7 +72,7 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     year, month, day, hour, minute, second, fraction, utc, sign, offset_hours, offset_minutes = match.groups()
     microsecond = int((fraction or "0")[:6].ljust(6, "0"))
     try:
-        naive = datetime(
+        naive = datetime(  # noqa: DTZ001
             int(year), int(month), int(day), int(hour), int(minute), int(second or 0), microsecond
         )
     except ValueError:
@@ -166,7 +166,7 @@ def coordinates_field(event: Mapping[str, Any]) -> tuple[str | None, str | None,
     latitude, longitude = (place.get("lat"), place.get("lng")) if isinstance(place, dict) else (None, None)
     if not _is_number(latitude) or not _is_number(longitude):
         return None, None, SignalFinding("coordinates", "not a pair of numbers lat and lng")
-    if abs(latitude) > 90 or abs(longitude) > 180:
+    if not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
         return None, None, SignalFinding("coordinates", "out of range")
     if latitude == 0 and longitude == 0:
         return None, None, SignalFinding("coordinates", "zero, which means unknown")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-__all__ = ["MAX_PAYLOAD_BYTES", "canonical_text", "content_hash", "read_json"]
+__all__ = ["MAX_DEPTH", "MAX_PAYLOAD_BYTES", "canonical_text", "content_hash", "is_too_deep", "read_json"]
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_DEPTH = 64
 _MAX_NUMBER_DIGITS = 300
 
 
@@ -45,8 +46,11 @@ def read_json(text: bytes | str) -> Any:
 
 
 def _number(digits: str) -> int | Decimal:
-    value = Decimal(digits)
-    if value and not -_MAX_NUMBER_DIGITS < value.adjusted() < _MAX_NUMBER_DIGITS:
+    try:
+        value = Decimal(digits)
+    except InvalidOperation:
+        raise ValueError("a number is too large or too small") from None
+    if not -_MAX_NUMBER_DIGITS < value.adjusted() < _MAX_NUMBER_DIGITS:
         raise ValueError("a number is too large or too small")
     if len(digits) > _MAX_NUMBER_DIGITS:
         raise ValueError("a number has too many digits")
@@ -55,6 +59,27 @@ def _number(digits: str) -> int | Decimal:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def is_too_deep(value: Any) -> bool:
+    """Tell whether lists and objects are nested more than :data:`MAX_DEPTH` deep.
+
+    Examples
+    --------
+    >>> is_too_deep({"event": {"coordinates": {"lat": 31.9}}})
+    False
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def canonical_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from oms_topology.model import Signal, Source
 __all__ = ["decode", "parse"]
 
 _UTC = ZoneInfo("UTC")
+_TOO_LARGE = 10**300
 
 
 def decode(source: str, payload: bytes | str | dict[str, Any]) -> Any:
@@ -22,17 +24,16 @@ def decode(source: str, payload: bytes | str | dict[str, Any]) -> Any:
     Raises
     ------
     SignalParseError
-        The payload is too large or not JSON.
+        The payload is too large, nested too deeply, or not JSON.
     """
-    if isinstance(payload, (bytes, str)):
+    try:
+        if not isinstance(payload, (bytes, str)):
+            return _storable(payload)
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise SignalParseError(source, "payload", "larger than 1 MiB")
-        try:
-            return _storable(read_json(payload))
-        except ValueError:
-            raise SignalParseError(source, "payload", "not JSON") from None
-    try:
-        return _storable(payload)
+        return _storable(read_json(payload))
+    except ValueError:
+        raise SignalParseError(source, "payload", "not JSON") from None
     except RecursionError:
         raise SignalParseError(source, "payload", "nested too deeply") from None
 
@@ -45,7 +46,15 @@ def _storable(value: Any) -> Any:
         return {_storable(str(key)): _storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_storable(item) for item in value]
-    return value
+    if value is None or isinstance(value, bool) or _is_json_number(value):
+        return value
+    raise ValueError("not a value that JSON has")
+
+
+def _is_json_number(value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite() and (not value or -300 < value.adjusted() < 300)
+    return isinstance(value, (int, float)) and -_TOO_LARGE < value < _TOO_LARGE
 
 
 def parse(

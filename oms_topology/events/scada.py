@@ -6,11 +6,12 @@ in other languages; ``tests/acceptance`` holds the two together.
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, Any
 
 from oms_topology.errors import SignalParseError
 from oms_topology.events.fields import coordinates_field, event_time, rounded_text, text_field
-from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, canonical_text, content_hash
+from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, canonical_text, content_hash, is_too_deep
 from oms_topology.model import DeviceKind, DeviceReference, PowerStatus, Signal, SignalFinding, Source
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ _TEXT_FIELDS = (
     ("reason", "reason", 2000),
 )
 _MAX_VOLTAGE = 999_999_999
+# ASCII only: other alphabets have letters that turn into ASCII ones, by rules that databases do not share.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_ALARM_LETTERS = _LOWER | str.maketrans("_ ", "--")
 
 
 def power_status_of_alarm(alarm: str) -> PowerStatus:
@@ -58,7 +62,7 @@ def power_status_of_alarm(alarm: str) -> PowerStatus:
     >>> power_status_of_alarm("De-energized").value, power_status_of_alarm("door open").value
     ('off', 'unknown')
     """
-    name = alarm.lower().replace("_", "-").replace(" ", "-")
+    name = alarm.translate(_ALARM_LETTERS)
     if name in _DE_ENERGISED:
         return PowerStatus.OFF
     return PowerStatus.ON if name in _ENERGISED else PowerStatus.UNKNOWN
@@ -88,6 +92,8 @@ def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signa
     """
     if not isinstance(message, dict):
         raise SignalParseError(Source.SCADA, "payload", "not a JSON object")
+    if is_too_deep(message):
+        raise SignalParseError(Source.SCADA, "payload", "nested too deeply")
     if len(canonical_text(message).encode()) > MAX_PAYLOAD_BYTES:
         raise SignalParseError(Source.SCADA, "payload", "larger than 1 MiB")
     wrapped = isinstance(message.get("event"), dict)
@@ -138,7 +144,7 @@ def _details(
     for key, name, max_length in _TEXT_FIELDS:
         details[key], trouble = text_field(event, name, max_length)
         troubles.append(trouble)
-        if key == "severity" and details[key] and str(details[key]).lower() not in _SEVERITIES:
+        if key == "severity" and details[key] and str(details[key]).translate(_LOWER) not in _SEVERITIES:
             details[key] = None
             troubles.append(SignalFinding("severity", "not low, medium, high or critical"))
     details["voltage"], trouble = _voltage(event.get("voltage"))

@@ -163,7 +163,8 @@ def _rows_of(numbers: NDArray[np.int64], wanted: Any) -> NDArray[np.int32]:
         return np.full(len(wanted), -1, dtype=np.int32)
     row_of = np.full(int(max(numbers.max(), wanted.max())) + 2, -1, dtype=np.int32)
     row_of[numbers] = np.arange(len(numbers), dtype=np.int32)
-    return row_of[wanted]
+    rows: NDArray[np.int32] = row_of[wanted]
+    return rows
 
 
 def _meters(engine: Engine, connection: Connection, snapshot: str) -> tuple[NDArray[Any], ...]:

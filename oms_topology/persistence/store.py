@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from sqlalchemy import text
 
+from oms_topology.errors import StoreError, UnknownDeadLetterError
 from oms_topology.model import Receipt
 from oms_topology.persistence.database import translated_errors
 
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
-_RECORD = "SELECT oms_topology.record_scada(%s::jsonb, %s::jsonb, %s)"
+_RECORD = "SELECT oms_topology.record_scada(%s::jsonb, %s::jsonb, %s, %s)"
 _DEAD_LETTER = "SELECT oms_topology.keep_dead_letter(%s, %s, %s, %s)"
-_REPLAY = "SELECT oms_topology.replay_dead_letter(%s)"
+_LETTER = text(
+    "SELECT source, payload, received_at FROM oms_topology.dead_letter WHERE dead_letter_no = :dead_letter_no"
+)
+_REPLAYED = text(
+    "UPDATE oms_topology.dead_letter SET replayed_at = clock_timestamp()"
+    " WHERE dead_letter_no = :dead_letter_no"
+)
 _ZONE = text("SELECT time_zone FROM oms_topology.source_setting WHERE source = :source")
 _VERSION = text("SELECT COALESCE(max(topology_version), 0) FROM oms_topology.topology_change")
 _SETTLE = text("SELECT oms_topology.settle()")
@@ -45,7 +52,7 @@ class Store:
         self._connection: psycopg.Connection[Any] | None = None
         self._pooled: Any = None
 
-    def record(self, signal: Signal, message: str) -> Receipt:
+    def record(self, signal: Signal, message: str, raw: bytes) -> Receipt:
         """Record a signal with all its effects, or none; committed and durable on return.
 
         Parameters
@@ -54,6 +61,8 @@ class Store:
             What the message says.
         message : str
             The message itself, as JSON text.
+        raw : bytes
+            The message as it came, for the dead letters.
 
         Returns
         -------
@@ -65,8 +74,10 @@ class Store:
         ------
         StoreUnavailableError, ConflictError
             Nothing was recorded; try again.
+        StoreError
+            Nothing was recorded, nor will it be.
         """
-        row = self._call(_RECORD, (_parsed(signal), message, signal.received_at))
+        row = self._call(_RECORD, (_parsed(signal), message, signal.received_at, raw))
         return _receipt(row)
 
     def keep_dead_letter(self, source: str, field: str, reason: str, payload: bytes) -> Receipt:
@@ -74,9 +85,24 @@ class Store:
         number = self._call(_DEAD_LETTER, (source, field, reason, payload))
         return Receipt(dead_letter_id=number, dead_letter_reason=f"{field}: {reason}")
 
-    def replay_dead_letter(self, dead_letter_id: int) -> Receipt:
-        """Take a dead letter up again, after what it lacked has been supplied."""
-        return _receipt(self._call(_REPLAY, (dead_letter_id,)))
+    def dead_letter(self, dead_letter_id: int) -> tuple[str, bytes, datetime]:
+        """Give a dead letter's source, payload and time of receipt.
+
+        Raises
+        ------
+        UnknownDeadLetterError
+            There is no such one.
+        """
+        with translated_errors(), self._engine.connect() as connection:
+            letter = connection.execute(_LETTER, {"dead_letter_no": dead_letter_id}).one_or_none()
+        if letter is None:
+            raise UnknownDeadLetterError(dead_letter_id)
+        return letter.source, bytes(letter.payload), letter.received_at
+
+    def mark_replayed(self, dead_letter_id: int) -> None:
+        """Note that a dead letter has been taken in after all; it stays."""
+        with translated_errors(), self._engine.begin() as connection:
+            connection.execute(_REPLAYED, {"dead_letter_no": dead_letter_id})
 
     def time_zone(self, source: str) -> str:
         """Give the name of the zone in which a source's naive times are read."""
@@ -110,14 +136,16 @@ class Store:
 
     def _call(self, statement: str, parameters: tuple[Any, ...]) -> Any:
         # One autocommitted statement is one transaction in a single round trip.
-        with translated_errors():
-            try:
+        try:
+            with translated_errors():
                 row = self._driver().execute(statement, parameters).fetchone()
-            except psycopg.OperationalError:
-                if self._connection is not None and self._connection.broken:
-                    self._pooled.invalidate()
-                    self.close()
-                raise
+        except psycopg.Error as error:
+            # What the server says of it may quote the payload, and the payload may hold personal data.
+            raise StoreError(error.sqlstate) from None
+        finally:
+            if self._connection is not None and self._connection.broken:
+                self._pooled.invalidate()
+                self.close()
         return row[0] if row else None
 
     def _driver(self) -> psycopg.Connection[Any]:

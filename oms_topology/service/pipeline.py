@@ -87,18 +87,30 @@ class Pipeline:
         ------
         StoreUnavailableError, ConflictError
             Nothing was recorded; the same call may work later.
+        StoreError
+            The database refused the message and nothing was recorded; a later call will fail too.
         """
         try:
             (signal,) = parse(source, payload, received_at=received_at, zone=self._zone)
         except SignalParseError as error:
             return self._store.keep_dead_letter(source, error.field, error.reason, _raw_bytes(payload))
-        receipt = self._store.record(signal, canonical_text(decode(source, payload)))
+        receipt = self._store.record(signal, canonical_text(decode(source, payload)), _raw_bytes(payload))
         self._maintain(receipt)
         return receipt
 
     def replay(self, dead_letter_id: int) -> Receipt:
-        """Take a dead letter up again, after what it lacked has been supplied."""
-        return self._store.replay_dead_letter(dead_letter_id)
+        """Take a dead letter up again, after what it lacked has been supplied; it stays, marked.
+
+        Raises
+        ------
+        UnknownDeadLetterError
+            There is no such one.
+        """
+        source, payload, received_at = self._store.dead_letter(dead_letter_id)
+        receipt = self.handle(source, payload, received_at=received_at)
+        if receipt.accepted:
+            self._store.mark_replayed(dead_letter_id)
+        return receipt
 
     def impact(self, signal: Signal) -> Impact | None:
         """Give who hangs below the device of a signal; None when the network does not have it."""
@@ -150,5 +162,10 @@ class Pipeline:
 def _raw_bytes(payload: bytes | str | dict[str, Any]) -> bytes:
     if isinstance(payload, bytes):
         return payload
-    text = payload if isinstance(payload, str) else json.dumps(payload, default=str)
+    if isinstance(payload, str):
+        return payload.encode("utf-8", "surrogatepass")
+    try:
+        text = json.dumps(payload, default=str, skipkeys=True)
+    except (ValueError, RecursionError):  # it holds itself, or is nested beyond reason
+        text = f"<{type(payload).__name__} that JSON cannot hold>"
     return text.encode("utf-8", "surrogatepass")
