@@ -89,7 +89,8 @@ _AUDIT = """
     SELECT s.event_timestamp AS at, s.event_type AS what, s.previous_status AS before, s.new_status AS after,
            s.source_type AS source, s.source_event_id, s.confidence_score AS confidence
     FROM public.oms_meter_status_events s JOIN public.oms_meters m ON m.id = s.meter_id
-    WHERE m.meter_number = %(meter)s ORDER BY s.event_timestamp, s.created_at, s.id
+    WHERE m.meter_number = %(meter)s
+    ORDER BY s.event_timestamp, s.created_at, s.event_type, s.id
 """
 
 
