@@ -118,3 +118,19 @@ def known_after(database_factory: Callable[..., Database], messages: list[tuple[
             " WHERE time_is_sound ORDER BY 1, 2"
         ),
     )
+
+
+def test_blanks_are_trimmed_and_letters_are_not(any_version_factory: Callable[..., Database]) -> None:
+    # E'\v' is a letter before PostgreSQL 16.
+    grid = Grid(any_version_factory(upgraded=True).engine)
+    assert grid.rows(
+        "SELECT value FROM oms_topology.text_field(%s::jsonb, 'x', 9)", '{"x": "\\u000b\\t vav \\n"}'
+    ) == [("vav",)]
+    assert grid.one("SELECT oms_topology.parse_time(%s, 'UTC') IS NULL", "v2025-10-01T08:00:00Z")
+    gasp = payload("onu_last_gasp.function") | {"associatedMeters": [" v1 "]}
+    assert grid.call(DOORS["onu"], gasp)
+    assert grid.meter("v1")["power_status"] == "off"
+    kaifa = payload("kaifa_power_outage.function")
+    kaifa["payload"]["assets"]["ns2:mRID"] = "v2v"
+    assert grid.call(DOORS["kaifa"], kaifa)
+    assert grid.meter("v2v")["power_status"] == "off"

@@ -98,7 +98,7 @@ $$;
 CREATE FUNCTION oms_topology.find_meter(p_meter_number text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.meter_no FROM public.oms_meters m
-    WHERE upper(btrim(m.meter_number)) = upper(btrim(p_meter_number, E' \t\n\r\f\v'))
+    WHERE upper(btrim(m.meter_number)) = upper(btrim(p_meter_number, E' \t\n\r\f\x0B'))
     ORDER BY m.meter_number = p_meter_number DESC, m.meter_number COLLATE "C"
     LIMIT 1
 $$;
@@ -115,7 +115,7 @@ BEGIN
                n.number, COALESCE(p_known ->> 'meter_type', 'smart'), (p_known ->> 'onu_id')::integer,
                p_known ->> 'onu_serial_no', (p_known ->> 'latitude')::numeric, (p_known ->> 'longitude')::numeric,
                p_known ->> 'asset_mrid', p_known ->> 'usage_point_mrid'
-        FROM (SELECT btrim(u.number, E' \t\n\r\f\v') AS number FROM unnest(p_meter_numbers) AS u (number)) n
+        FROM (SELECT btrim(u.number, E' \t\n\r\f\x0B') AS number FROM unnest(p_meter_numbers) AS u (number)) n
         WHERE n.number <> '' AND oms_topology.find_meter(n.number) IS NULL
         ORDER BY upper(n.number) COLLATE "C", n.number COLLATE "C"
         ON CONFLICT (meter_number) DO NOTHING

@@ -32,7 +32,7 @@ BEGIN
     INTO numbers, trouble
     FROM (SELECT e.place, NULLIF(btrim(CASE WHEN jsonb_typeof(e.item) IN ('string', 'number') THEN e.item #>> '{}'
                 ELSE COALESCE(e.item ->> 'meterNumber', e.item ->> 'meterId', e.item ->> 'meter_number') END,
-                E' \t\n\r\f\v'), '') AS number
+                E' \t\n\r\f\x0B'), '') AS number
           FROM jsonb_array_elements(p_list) WITH ORDINALITY AS e (item, place)) n;
     numbers := COALESCE(numbers, '{}');
 END $$;

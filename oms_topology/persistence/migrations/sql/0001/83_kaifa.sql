@@ -54,7 +54,7 @@ $$;
 CREATE FUNCTION oms_topology.xml_text(p_node jsonb, p_name text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT NULLIF(btrim(CASE jsonb_typeof(n.one) WHEN 'object' THEN n.one ->> '#text' WHEN 'array' THEN NULL
-                        ELSE n.one #>> '{}' END, E' \t\n\r\f\v'), '')
+                        ELSE n.one #>> '{}' END, E' \t\n\r\f\x0B'), '')
     FROM (SELECT CASE jsonb_typeof(c.child) WHEN 'array' THEN c.child -> 0 ELSE c.child END AS one
           FROM (SELECT oms_topology.xml_node(p_node, p_name) AS child) c) n
 $$;
