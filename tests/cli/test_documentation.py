@@ -1,0 +1,42 @@
+"""What the README and the pages in docs/ show really comes out that way."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from oms_topology.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAPERS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def test_the_readme_runs_as_it_is_printed() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 4
+    test = doctest.DocTestParser().get_doctest("".join(blocks), {}, "README.md", "README.md", 0)
+    told: list[str] = []
+    outcome = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=told.append)
+    assert outcome.attempted >= 20
+    assert outcome.failed == 0, "".join(told)
+
+
+@pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.name)
+def test_links_between_the_papers_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.name)
+def test_commands_in_the_papers_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    shown = set(re.findall(r"oms-topology (db|network|events|outages) ([a-z]+)", text))
+    for group, command in sorted(shown):
+        assert CliRunner().invoke(app, [group, command, "--help"]).exit_code == 0, (group, command)
