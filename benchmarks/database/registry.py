@@ -38,10 +38,12 @@ _STEPS = (
        ORDER BY g""",
     """INSERT INTO network_substation_meters (substation_id, meter_id, feeder_id, priority)
        SELECT m.substation_id, m.id, m.feeder_id, 2
-       FROM network_substations s JOIN oms_meters m ON m.substation_id = s.id WHERE s.substation_id = :code""",
+       FROM network_substations s JOIN oms_meters m ON m.substation_id = s.id
+       WHERE s.substation_id = :code""",
     """INSERT INTO network_feeder_meters (feeder_id, meter_id)
        SELECT m.feeder_id, m.id
-       FROM network_substations s JOIN oms_meters m ON m.substation_id = s.id WHERE s.substation_id = :code""",
+       FROM network_substations s JOIN oms_meters m ON m.substation_id = s.id
+       WHERE s.substation_id = :code""",
 )
 
 

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -36,7 +37,9 @@ SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout"
 _METERS_EACH = 1000
 
 
-def measure(*, substations: int = 300, rounds: int = 15, big: int = 100_000) -> dict[str, Any]:
+def measure(
+    *, substations: int = 300, rounds: int = 15, big: int = 100_000, binaries: Path | None = None
+) -> dict[str, Any]:
     """Measure trips of 1,000 meters, and of ``big`` meters, on both sides in turn.
 
     Returns
@@ -44,12 +47,20 @@ def measure(*, substations: int = 300, rounds: int = 15, big: int = 100_000) -> 
     dict
         Medians in milliseconds, their ratios, and what the figures stand for.
     """
-    with tempfile.TemporaryDirectory(prefix="oms_topology_bench-") as folder:
-        with EmbeddedServer.start(folder, settings=SETTINGS) as server:
-            server.create_database("deployed")
-            server.create_database("ours")
-            with Database(server.url("deployed")) as deployed, Database(server.url("ours")) as ours:
-                return _compare(deployed, ours, substations, rounds, big)
+    with (
+        tempfile.TemporaryDirectory(prefix="oms_topology_bench-") as folder,
+        EmbeddedServer.start(folder, binaries=binaries, settings=SETTINGS) as server,
+    ):
+        server.create_database("deployed")
+        server.create_database("ours")
+        with Database(server.url("deployed")) as deployed, Database(server.url("ours")) as ours:
+            version = {"postgresql": _version(ours.engine)}
+            return version | _compare(deployed, ours, substations, rounds, big)
+
+
+def _version(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return str(connection.exec_driver_sql("SHOW server_version").scalar_one())
 
 
 def _compare(deployed: Database, ours: Database, substations: int, rounds: int, big: int) -> dict[str, Any]:
@@ -81,8 +92,10 @@ def _vacuum(engine: Engine) -> None:
 
 
 def _call_deployed(connection: Any, message: dict[str, Any]) -> int:
+    # The deployed table wants a feeder, and its function then takes the whole substation all the same.
+    named = message | {"feederId": message["substationId"] + "F1"}
     statement = text("SELECT insert_scada_event_with_meter_check(CAST(:message AS jsonb))")
-    answer = connection.execute(statement, {"message": json.dumps(message)}).scalar_one()
+    answer = connection.execute(statement, {"message": json.dumps(named)}).scalar_one()
     connection.commit()
     return int(answer["offline_meters"])
 
@@ -113,8 +126,6 @@ def _messages(codes: list[str]) -> Iterator[dict[str, Any]]:
         yield {
             "eventType": "breaker_trip",
             "substationId": code,
-            # The deployed table wants a feeder; ours takes a feeder at its word, so it names none of theirs.
-            "feederId": "",
             "mainStationId": "82001",
             "alarmType": "fault",
             "timestamp": (start + timedelta(milliseconds=number)).isoformat(),
@@ -141,11 +152,14 @@ def main() -> None:
     parser.add_argument("--substations", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--big", type=int, default=100_000)
+    parser.add_argument("--binaries", type=Path, help="another PostgreSQL's bin directory")
     asked = parser.parse_args()
     if asked.quick:
-        result = measure(substations=12, rounds=5, big=0)
+        result = measure(substations=12, rounds=5, big=0, binaries=asked.binaries)
     else:
-        result = measure(substations=asked.substations, rounds=asked.rounds, big=asked.big)
+        result = measure(
+            substations=asked.substations, rounds=asked.rounds, big=asked.big, binaries=asked.binaries
+        )
     print(json.dumps(result, indent=2))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from sqlalchemy import text
@@ -28,7 +28,7 @@ class SupplyTree(Protocol):
     def columns(self) -> NetworkColumns:
         """The network."""
 
-    def supply_parents(self, state: str) -> NDArray[np.int32]:
+    def supply_parents(self, state: Literal["current", "normal"]) -> NDArray[np.int32]:
         """Row of the device that feeds each device in a state; -1 at sources and where nothing does."""
 
 
