@@ -41,22 +41,20 @@ INSERT INTO oms_topology.end_device_event_code (code, power_status, communicatio
     ('0.31.0.42', NULL, 'online', 'remote connect'),
     ('3.2.22.150', NULL, 'online', 'low battery (NOT outage)');
 
--- A child of a node that was XML, whatever its prefix.
-CREATE FUNCTION oms_topology.xml_node(p_node jsonb, p_name text) RETURNS jsonb
+-- An event that was XML without the prefixes of its elements, which no two senders choose alike.
+CREATE FUNCTION oms_topology.without_prefixes(p_event jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT e.value
-    FROM jsonb_each(CASE WHEN jsonb_typeof(p_node) = 'object' THEN p_node ELSE '{}' END) e
-    WHERE regexp_replace(e.key, '^.*:', '') = p_name
-    ORDER BY e.key LIMIT 1
+    SELECT regexp_replace(p_event::text, '"[\w.-]+:([^"\\]+)": ', '"\1": ', 'g')::jsonb
 $$;
 
--- Its text, trimmed; NULL where there is none. Of several the first.
+-- The text of an element, trimmed; NULL where there is none. Of several the first.
 CREATE FUNCTION oms_topology.xml_text(p_node jsonb, p_name text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT NULLIF(btrim(CASE jsonb_typeof(n.one) WHEN 'object' THEN n.one ->> '#text' WHEN 'array' THEN NULL
-                        ELSE n.one #>> '{}' END, E' \t\n\r\f\x0B'), '')
-    FROM (SELECT CASE jsonb_typeof(c.child) WHEN 'array' THEN c.child -> 0 ELSE c.child END AS one
-          FROM (SELECT oms_topology.xml_node(p_node, p_name) AS child) c) n
+    SELECT NULLIF(btrim(CASE jsonb_typeof(p_node -> p_name)
+        WHEN 'object' THEN p_node -> p_name ->> '#text'
+        WHEN 'array' THEN CASE WHEN jsonb_typeof(p_node -> p_name -> 0) = 'object' THEN p_node #>> ARRAY[p_name, '0', '#text']
+                               ELSE p_node #>> ARRAY[p_name, '0'] END
+        ELSE p_node ->> p_name END, E' \t\n\r\f\x0B'), '')
 $$;
 
 -- One object or a list of them, as rows: a list of one loses its brackets on the way through XML.
@@ -76,9 +74,9 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.place, oms_topology.xml_text(l.item, 'mRID'), left(oms_topology.xml_text(n.names, 'name'), 200),
            left(oms_topology.xml_text(n.kind, 'name'), 100), oms_topology.xml_text(n.kind, 'description')
     FROM oms_topology.xml_list(p_node) l
-    CROSS JOIN LATERAL (SELECT (SELECT f.item FROM oms_topology.xml_list(oms_topology.xml_node(l.item, 'Names')) f
-                                ORDER BY f.place LIMIT 1) AS names) a
-    CROSS JOIN LATERAL (SELECT a.names, oms_topology.xml_node(a.names, 'NameType') AS kind) n
+    CROSS JOIN LATERAL (SELECT a.names, a.names -> 'NameType' AS kind
+                        FROM (SELECT CASE jsonb_typeof(l.item -> 'Names') WHEN 'array' THEN l.item -> 'Names' -> 0
+                                     ELSE l.item -> 'Names' END AS names) a) n
 $$;
 
 CREATE FUNCTION oms_topology.parse_flag(p_text text) RETURNS boolean
@@ -132,8 +130,10 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
                            array_to_string(p_mrids, ',')) AS key) k
 $$;
 
--- One event of a message as one parsed form, as parse_scada gives it. The consumer's own clock is no device's.
-CREATE FUNCTION oms_topology.parse_kaifa(p_event jsonb, p_envelope jsonb, p_received_at timestamptz) RETURNS jsonb
+-- One event of a message (as it came, and without prefixes) as one parsed form, as parse_scada gives it.
+-- The consumer's own clock is no device's.
+CREATE FUNCTION oms_topology.parse_kaifa(p_raw jsonb, p_event jsonb, p_envelope jsonb, p_received_at timestamptz)
+RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     payload jsonb := p_event -> 'payload';
@@ -178,7 +178,7 @@ BEGIN
         'power_status', COALESCE(known.power_status, 'unknown'), 'communication_status', known.communication_status,
         'occurred_at', oms_topology.iso_time(at.occurred_at), 'sent_at', oms_topology.iso_time(at.sent_at),
         'time_is_sound', at.is_sound, 'findings', stated.findings || COALESCE(at.trouble, '[]'),
-        'details', stated.details, 'payload', p_event);
+        'details', stated.details, 'payload', p_raw);
 END $$;
 
 -- The meter of an asset: by its mRID, else by its number; else, where nobody knows the asset, the one
@@ -321,12 +321,11 @@ BEGIN
 END $$;
 
 -- Links an event's assets and usage points, each to its own meter, and records what the meters said.
-CREATE FUNCTION oms_topology.sync_kaifa_meters(p_said oms_topology.signal, p_parsed jsonb) RETURNS void
+CREATE FUNCTION oms_topology.sync_kaifa_meters(p_said oms_topology.signal, p_parsed jsonb, p_payload jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    payload jsonb := p_parsed -> 'payload' -> 'payload';
-    point   text := oms_topology.sole_usage_point(payload);
-    meters  integer[] := oms_topology.meters_of_kaifa_event(p_said.signal_no, payload);
+    point  text := oms_topology.sole_usage_point(p_payload);
+    meters integer[] := oms_topology.meters_of_kaifa_event(p_said.signal_no, p_payload);
 BEGIN
     UPDATE public.kaifa_event_assets a
     SET meter_id = (SELECT m.id FROM public.oms_meters m
@@ -355,14 +354,16 @@ CREATE FUNCTION oms_topology.record_kaifa_event(
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    event    jsonb;
     parsed   jsonb;
     known_id uuid;
     said     oms_topology.signal;
 BEGIN
-    parsed := oms_topology.parse_kaifa(p_event, p_envelope, p_received_at);
-    IF NOT parsed ? 'error' AND oms_topology.sole_usage_point(p_event -> 'payload') = parsed ->> 'device_code'
+    event := oms_topology.without_prefixes(p_event);
+    parsed := oms_topology.parse_kaifa(p_event, event, p_envelope, p_received_at);
+    IF NOT parsed ? 'error' AND oms_topology.sole_usage_point(event -> 'payload') = parsed ->> 'device_code'
        AND oms_topology.meter_of_asset(parsed ->> 'device_code', parsed ->> 'device_code') IS NULL
-       AND NOT EXISTS (SELECT FROM oms_topology.identified(p_event -> 'payload' -> 'assets') i WHERE length(i.mrid) <= 100) THEN
+       AND NOT EXISTS (SELECT FROM oms_topology.identified(event -> 'payload' -> 'assets') i WHERE length(i.mrid) <= 100) THEN
         parsed := oms_topology.unusable('payload.usage_point', 'no meter, or more than one, has this usage point');
     END IF;
     IF parsed ? 'error' THEN
@@ -373,13 +374,13 @@ BEGIN
     said := oms_topology.accept_signal('kaifa', parsed, p_received_at, COALESCE(known_id, gen_random_uuid())::text);
     IF said.result IS NULL THEN
         IF known_id IS NULL THEN
-            PERFORM oms_topology.store_kaifa_event(said, parsed -> 'details', p_event);
+            PERFORM oms_topology.store_kaifa_event(said, parsed -> 'details', event);
         END IF;
         PERFORM oms_topology.finish_signal(
             said.signal_no, jsonb_build_object('kaifa_event_id', said.record_id, 'meters_synced', false));
     END IF;
     IF p_syncs_meters AND NOT COALESCE((said.result ->> 'meters_synced')::boolean, false) THEN
-        PERFORM oms_topology.sync_kaifa_meters(said, parsed);
+        PERFORM oms_topology.sync_kaifa_meters(said, parsed, event -> 'payload');
     END IF;
     RETURN said.record_id::uuid;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN

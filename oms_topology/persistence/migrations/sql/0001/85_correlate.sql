@@ -163,11 +163,11 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtext('oms_topology.correlate_segment'), segment);
     END IF;
     IF NOT is_wide AND p_scope.latitude IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtext('oms_topology.correlate_cell'), c.cell_no)
-        FROM (SELECT (y * 10000 + x)::integer AS cell_no
-              FROM generate_series(floor((p_scope.latitude - lat_deg) / cell), floor((p_scope.latitude + lat_deg) / cell)) AS y,
-                   generate_series(floor((p_scope.longitude - lng_deg) / cell), floor((p_scope.longitude + lng_deg) / cell)) AS x
-              ORDER BY 1) c;
+        FOR y IN floor((p_scope.latitude - lat_deg) / cell) .. floor((p_scope.latitude + lat_deg) / cell) LOOP
+            FOR x IN floor((p_scope.longitude - lng_deg) / cell) .. floor((p_scope.longitude + lng_deg) / cell) LOOP
+                PERFORM pg_advisory_xact_lock(hashtext('oms_topology.correlate_cell'), y * 10000 + x);
+            END LOOP;
+        END LOOP;
     END IF;
 END $$;
 
