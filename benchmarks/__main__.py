@@ -9,6 +9,7 @@ import sys
 BENCHMARKS = (
     "benchmarks.graph.run",
     "benchmarks.database.trip",
+    "benchmarks.database.growth",
     "benchmarks.database.load",
     "benchmarks.database.embedded_start",
 )

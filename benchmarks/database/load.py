@@ -33,7 +33,8 @@ _COPY = """
           WHERE COALESCE(m.status, 'active') = 'active') TO '/dev/null' (FORMAT binary)
 """
 _ROWS = """
-    SELECT m.meter_number, c.customer_id, m.meter_no, m.device_no, m.location_lng::float8, m.location_lat::float8
+    SELECT m.meter_number, c.customer_id, m.meter_no, m.device_no,
+           m.location_lng::float8, m.location_lat::float8
     FROM public.oms_meters m LEFT JOIN public.oms_customers c ON c.id = m.customer_id
     WHERE COALESCE(m.status, 'active') = 'active'
 """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-__all__ = ["main", "measure"]
+__all__ = ["SETTINGS", "main", "measure", "messages", "vacuum"]
 
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _METERS_EACH = 1000
@@ -70,7 +70,7 @@ def _compare(deployed: Database, ours: Database, substations: int, rounds: int, 
         fill_registry(database.engine, substations=substations, meters_each=_METERS_EACH, big=big)
     with Pipeline(ours) as pipeline, deployed.engine.connect() as connection:
         pipeline.topology  # settles what was inserted  # noqa: B018
-        _vacuum(ours.engine)
+        vacuum(ours.engine)
         sides: dict[str, Callable[[dict[str, Any]], int]] = {
             "deployed": lambda message: _call_deployed(connection, message),
             "ours": lambda message: pipeline.handle("scada", message).offline_meters,
@@ -85,7 +85,8 @@ def _compare(deployed: Database, ours: Database, substations: int, rounds: int, 
     }
 
 
-def _vacuum(engine: Engine) -> None:
+def vacuum(engine: Engine) -> None:
+    """Vacuum, analyze and checkpoint, as a server at rest would have."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")
         connection.exec_driver_sql("CHECKPOINT")
@@ -106,7 +107,7 @@ def _alternate(
     taken: dict[str, list[float]] = {name: [] for name in sides}
     gc.disable()
     try:
-        for code, message in zip(codes, _messages(codes), strict=True):
+        for code, message in zip(codes, messages(codes), strict=True):
             for name, handle in sides.items():
                 began = time.perf_counter()
                 offline = handle(message)
@@ -120,7 +121,8 @@ def _alternate(
     return {name: values[1:] if len(values) < 5 else values[2:] for name, values in taken.items()}
 
 
-def _messages(codes: list[str]) -> Iterator[dict[str, Any]]:
+def messages(codes: list[str]) -> Iterator[dict[str, Any]]:
+    """Give a trip of each substation, each a millisecond after the one before."""
     start = datetime.now(UTC)
     for number, code in enumerate(codes):
         yield {
