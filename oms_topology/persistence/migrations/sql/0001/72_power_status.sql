@@ -2,8 +2,9 @@
 --
 -- A supply path is dead when some device on it last said "de-energised" and no device below that one
 -- has said "energised" since; the meter's own report is the lowest of them. A meter has lost supply
--- when all its paths are dead. Its own "off" holds until its own "on". So the order of arrival is
--- of no account, and every row of oms_meters carries what its own next decision needs.
+-- when all its paths are dead. Its own "off" holds until its own "on"; that a device above it once said
+-- "energised" holds until supply is lost. So the order of arrival is of no account, and every row of
+-- oms_meters carries what its own next decision needs.
 
 CREATE FUNCTION oms_topology.power_of(
     p_supply_lost_at timestamptz, p_supply_live_at timestamptz, p_own_power_status text, p_own_power_at timestamptz
@@ -42,6 +43,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY r.device_no, r.occurred_at, r.source_event_id COLLATE "C" DESC, r.content_hash COLLATE "C" DESC
 $$;
 
+-- When each device last said "energised" before p_from.
+CREATE FUNCTION oms_topology.devices_last_live(p_device_nos integer[], p_from timestamptz)
+RETURNS TABLE (device_no integer, at timestamptz)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT wanted.device_no, live.occurred_at
+    FROM unnest(p_device_nos) AS wanted (device_no)
+    CROSS JOIN LATERAL (
+        SELECT g.occurred_at
+        FROM oms_topology.signal g
+        WHERE g.device_no = wanted.device_no AND g.power_status = 'on' AND g.occurred_at < p_from
+          AND EXISTS (SELECT FROM oms_topology.device_reports(ARRAY[g.device_no], g.occurred_at) r
+                      WHERE r.signal_no = g.signal_no)
+        ORDER BY g.occurred_at DESC LIMIT 1) live
+$$;
+
 -- Each meter's power status just before p_from and at every instant from then on at which a report of
 -- its own or of a device above it speaks; ordered by nothing.
 CREATE FUNCTION oms_topology.power_history(p_meter_nos integer[], p_from timestamptz)
@@ -72,6 +88,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ), report AS MATERIALIZED (
         SELECT * FROM oms_topology.device_reports(
             (SELECT COALESCE(array_agg(DISTINCT device_no), '{}') FROM reporter), p_from)
+    ), live_before AS (
+        SELECT r.feed_no, max(l.at) AS at
+        FROM oms_topology.devices_last_live((SELECT COALESCE(array_agg(DISTINCT device_no), '{}') FROM reporter), p_from) l
+        JOIN reporter r ON r.device_no = l.device_no
+        GROUP BY r.feed_no
     ), instant AS (
         SELECT r.feed_no, d.at, max(d.signal_no) AS signal_no
         FROM reporter r JOIN report d ON d.device_no = r.device_no WHERE d.at >= p_from
@@ -100,11 +121,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             AND j.segment_no = p.segment_no AND j.position_no = p.position_no
         GROUP BY i.feed_no, i.at, p.segment_no, p.position_no
     ), fed AS (
-        SELECT i.feed_no, i.at, lead(i.at) OVER (PARTITION BY i.feed_no ORDER BY i.at) AS until, i.signal_no,
-               CASE WHEN bool_and(p.lost_at IS NOT NULL) THEN max(p.lost_at) END AS lost_at,
-               max(p.live_at) AS live_at
-        FROM instant i LEFT JOIN path p ON p.feed_no = i.feed_no AND p.at = i.at
-        GROUP BY i.feed_no, i.at, i.signal_no
+        SELECT i.feed_no, i.at, lead(i.at) OVER so_far AS until, i.signal_no, i.lost_at,
+               GREATEST(max(i.live_at) OVER so_far, l.at) AS live_at
+        FROM (SELECT i.feed_no, i.at, i.signal_no,
+                     CASE WHEN bool_and(p.lost_at IS NOT NULL) THEN max(p.lost_at) END AS lost_at,
+                     max(p.live_at) AS live_at
+              FROM instant i LEFT JOIN path p ON p.feed_no = i.feed_no AND p.at = i.at
+              GROUP BY i.feed_no, i.at, i.signal_no) i
+        LEFT JOIN live_before l ON l.feed_no = i.feed_no
+        WINDOW so_far AS (PARTITION BY i.feed_no ORDER BY i.at)
     ), moment AS (  -- a meter's own reports concern no other meter of its feed
         SELECT f.meter_no, e.at, e.lost_at, e.live_at, e.signal_no
         FROM feed f JOIN fed e ON e.feed_no = f.feed_no
@@ -147,7 +172,7 @@ $$;
 
 -- Judges the given meters anew from p_from on, after a report that came late or that their rows alone
 -- cannot decide: status, start of the present run, and the audit rows that were missing. Where the audit
--- says of an instant what no longer holds, a row that contradicts it is appended.
+-- shows a change at an instant that has none any more, a row is appended that says so: "withdrawn".
 CREATE FUNCTION oms_topology.reassess_meters(p_meter_nos integer[], p_from timestamptz, p_signal_no bigint)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -170,51 +195,57 @@ BEGIN
               FROM oms_topology.power_history(
                   (SELECT COALESCE(array_agg(m.meter_no), '{}') FROM present p
                    JOIN public.oms_meters m ON m.meter_no = p.meter_no
-                   WHERE p.changed_at IS NULL AND p.power_status <> 'unknown' AND m.last_power_change >= p_from),
+                   WHERE p.changed_at IS NULL AND m.last_power_change >= p_from),
                   '-infinity') h) e
         WHERE e.power_status <> COALESCE(e.before, 'unknown')
         GROUP BY e.meter_no
     ), said AS MATERIALIZED (  -- what the audit says of each instant: its last row does
         SELECT DISTINCT ON (e.meter_id, e.event_timestamp)
-               m.meter_no, e.event_timestamp AS at, e.new_status, e.event_type
+               m.meter_no, e.event_timestamp AS at, e.new_status, e.event_type,
+               COALESCE(e.metadata ->> 'withdrawn' = 'true', false) AS is_withdrawn
         FROM public.oms_meters m JOIN public.oms_meter_status_events e ON e.meter_id = m.id
         WHERE m.meter_no = ANY (p_meter_nos) AND e.event_timestamp >= p_from
           AND e.event_type IN ('power_on', 'power_off')
         ORDER BY e.meter_id, e.event_timestamp, e.created_at DESC, e.id DESC
     ), truth AS (
-        SELECT h.meter_no, h.at, h.power_status, h.signal_no FROM history h
+        SELECT h.meter_no, h.at, h.power_status, h.before, h.signal_no, false AS is_withdrawn FROM history h
         WHERE h.at >= p_from AND h.power_status <> h.before
-        UNION
-        SELECT a.meter_no, a.at, h.power_status, h.signal_no
+        UNION ALL
+        SELECT a.meter_no, a.at, h.power_status, a.new_status, h.signal_no, true
         FROM said a
         JOIN history h ON h.meter_no = a.meter_no AND a.at >= h.at AND a.at < COALESCE(h.until, 'infinity')
+        WHERE NOT a.is_withdrawn AND (h.at < a.at OR h.power_status = h.before)
     ), missing AS (
-        SELECT m.id AS meter_id, t.at, t.power_status, t.signal_no, m.power_status AS stood,
-               CASE WHEN t.power_status = 'unknown' THEN a.event_type ELSE 'power_' || t.power_status END AS event_type,
-               lag(t.power_status) OVER (PARTITION BY t.meter_no ORDER BY t.at) AS earlier
+        SELECT m.id AS meter_id, t.at, t.power_status, t.signal_no, t.is_withdrawn, m.power_status AS stood,
+               lag(t.power_status) OVER (PARTITION BY t.meter_no ORDER BY t.at) AS earlier,
+               CASE t.power_status WHEN 'unknown' THEN COALESCE(a.event_type, 'power_' || t.before)
+                    ELSE 'power_' || t.power_status END AS event_type
         FROM truth t
         JOIN public.oms_meters m ON m.meter_no = t.meter_no
         LEFT JOIN said a ON a.meter_no = t.meter_no AND a.at = t.at
-        WHERE COALESCE(a.new_status, 'unknown') <> t.power_status
+        WHERE t.is_withdrawn OR a.is_withdrawn OR a.new_status IS DISTINCT FROM t.power_status
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
              event_timestamp, confidence_score, metadata, created_at)
         SELECT gen_random_uuid(), x.meter_id, x.event_type, COALESCE(s.source, 'system'),
                COALESCE(s.record_id, s.source_event_id), COALESCE(x.earlier, x.stood), x.power_status, x.at,
-               COALESCE(c.confidence, 1.0), jsonb_build_object('recorded_after_signal', p_signal_no), clock_timestamp()
+               COALESCE(c.confidence, 1.0),
+               jsonb_build_object('recorded_after_signal', p_signal_no)
+                   || CASE WHEN x.is_withdrawn THEN '{"withdrawn": true}' ELSE '{}' END::jsonb,
+               clock_timestamp()
         FROM missing x
         LEFT JOIN oms_topology.signal s ON s.signal_no = x.signal_no
         LEFT JOIN oms_topology.source_setting c ON c.source = s.source
     )
     UPDATE public.oms_meters m
     SET previous_power_status = m.power_status,
-        power_status = CASE WHEN p.power_status = 'unknown' THEN m.power_status ELSE p.power_status END,
+        power_status = p.power_status,
         supply_lost_at = p.supply_lost_at, supply_live_at = p.supply_live_at,
         own_power_status = p.own_power_status, own_power_at = p.own_power_at,
         last_power_change = CASE
             WHEN p.changed_at IS NOT NULL THEN p.changed_at
-            WHEN p.power_status = 'unknown' OR m.last_power_change < p_from THEN m.last_power_change
+            WHEN m.last_power_change < p_from THEN m.last_power_change
             ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_no = m.meter_no) END,
         last_status_change = GREATEST(m.last_status_change, p.changed_at),
         power_signal_no = p_signal_no, updated_at = clock_timestamp()
@@ -226,9 +257,10 @@ CREATE VIEW oms_topology.meter_power_history AS
 SELECT e.meter_id, e.event_timestamp, e.before AS previous_status, e.new_status, e.source_type, e.source_event_id
 FROM (SELECT s.*, lag(s.new_status) OVER (PARTITION BY s.meter_id ORDER BY s.event_timestamp) AS before
       FROM (SELECT DISTINCT ON (a.meter_id, a.event_timestamp)
-                   a.meter_id, a.event_timestamp, a.new_status, a.source_type, a.source_event_id
+                   a.meter_id, a.event_timestamp, a.new_status, a.source_type, a.source_event_id, a.metadata
             FROM public.oms_meter_status_events a WHERE a.event_type IN ('power_on', 'power_off')
-            ORDER BY a.meter_id, a.event_timestamp, a.created_at DESC, a.id DESC) s) e
-WHERE COALESCE(e.before, 'unknown') <> e.new_status;
+            ORDER BY a.meter_id, a.event_timestamp, a.created_at DESC, a.id DESC) s
+      WHERE s.metadata ->> 'withdrawn' IS DISTINCT FROM 'true') e
+WHERE e.before IS DISTINCT FROM e.new_status;
 COMMENT ON VIEW oms_topology.meter_power_history IS
-    'Status changes of each meter in event-time order; of several rows of one instant the last holds, repeats are left out. The same whatever the order of arrival.';
+    'Status changes of each meter in event-time order: of several rows of one instant the last holds, changes that were withdrawn and repeats are left out. The same whatever the order of arrival.';

@@ -59,10 +59,10 @@ BEGIN
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
-             event_timestamp, confidence_score, metadata)
+             event_timestamp, confidence_score, metadata, created_at)
         SELECT gen_random_uuid(), u.id, 'power_' || u.after, said.source,
                COALESCE(said.record_id, said.source_event_id), u.before, u.after,
-               said.occurred_at, setting.confidence, p_metadata
+               said.occurred_at, setting.confidence, p_metadata, clock_timestamp()
         FROM updated u WHERE u.before IS DISTINCT FROM u.after
         RETURNING 1
     )
@@ -137,6 +137,33 @@ CREATE TRIGGER oms_topology_foreign_status BEFORE UPDATE ON public.oms_meters
     WHEN (OLD.power_status IS DISTINCT FROM NEW.power_status
           AND OLD.power_signal_no IS NOT DISTINCT FROM NEW.power_signal_no)
     EXECUTE FUNCTION oms_topology.record_foreign_status();
+
+-- A meter that an old service inserts with a status has said it once.
+CREATE FUNCTION oms_topology.read_first_status() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said_at timestamptz := LEAST(COALESCE(NEW.last_power_change, NEW.last_status_change, clock_timestamp()), clock_timestamp());
+BEGIN
+    NEW.last_power_change := COALESCE(NEW.last_power_change, said_at);
+    IF NEW.power_status = 'on' THEN
+        NEW.own_power_status := 'on';
+        NEW.own_power_at := said_at;
+    ELSE
+        NEW.supply_lost_at := said_at;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION oms_topology.record_first_status() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.meter_report (meter_no, occurred_at, power_status, source, source_event_id)
+    VALUES (NEW.meter_no, COALESCE(NEW.own_power_at, NEW.supply_lost_at), NEW.power_status, 'system', 'first status');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER oms_topology_first_status BEFORE INSERT ON public.oms_meters
+    FOR EACH ROW WHEN (NEW.power_status IN ('on', 'off')) EXECUTE FUNCTION oms_topology.read_first_status();
+CREATE TRIGGER oms_topology_first_report AFTER INSERT ON public.oms_meters
+    FOR EACH ROW WHEN (NEW.power_status IN ('on', 'off')) EXECUTE FUNCTION oms_topology.record_first_status();
 
 -- What the registry says at the upgrade is the first report of each meter.
 INSERT INTO oms_topology.meter_report (meter_no, occurred_at, power_status, source, source_event_id)

@@ -439,8 +439,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         WHERE h.from_source = 1 OR h.is_own
     ), removed AS (
         DELETE FROM public.oms_event_sources e
-        USING oms_topology.outage_device o, scope d
-        WHERE e.outage_event_id = o.outage_event_id AND d.device_no = o.device_no AND e.source_type = 'scada'
+        USING oms_topology.signal g, scope d  -- what devices beside these said stays
+        WHERE g.record_id = e.source_event_id AND g.source = 'scada' AND d.device_no = g.device_no
+          AND e.source_type = 'scada'
           AND NOT EXISTS (SELECT FROM wanted w WHERE w.outage_event_id = e.outage_event_id
                                                 AND w.record_id = e.source_event_id)
     )
