@@ -26,7 +26,7 @@ from oms_topology.errors import (
     TopologyError,
     ValidationError,
 )
-from oms_topology.persistence.database import DSN_VARIABLE, Database, _default_path, translated_errors
+from oms_topology.persistence.database import DSN_VARIABLE, Database, default_path, translated_errors
 from oms_topology.persistence.schema import require_version
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def embedded_home(target: str | None) -> Path | None:
     (True, '/srv/grid')
     """
     if target is None:
-        return _default_path()
+        return default_path()
     return None if "://" in target or "=" in target else Path(target).expanduser()
 
 

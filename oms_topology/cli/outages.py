@@ -17,8 +17,8 @@ from oms_topology.cli.common import (
     subcommands,
     table,
 )
-from oms_topology.cli.records import audit_of, outage_detail, outage_rows
 from oms_topology.persistence.explain import explain_meter
+from oms_topology.persistence.records import audit_of, outage_detail, outage_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from oms_topology.cli.records import AuditRow, DarkMeter, OutageDetail, OutageRow
     from oms_topology.persistence.explain import Explanation
+    from oms_topology.persistence.records import AuditRow, DarkMeter, OutageDetail, OutageRow
 
 __all__ = ["audit_table", "commands", "dark_table", "outage_table"]
 

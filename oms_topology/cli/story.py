@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from oms_topology import samples
 from oms_topology.cli.comparison import differences
-from oms_topology.cli.records import (
+from oms_topology.graph.topology import Topology
+from oms_topology.persistence.records import (
     audit_of,
     dark_by_distribution_point,
     dark_meters,
     outage_detail,
     power_counts,
 )
-from oms_topology.graph.topology import Topology
 from oms_topology.service.pipeline import Pipeline
 
 if TYPE_CHECKING:

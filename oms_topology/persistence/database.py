@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oms_topology.persistence.network_store import SupplyTree
     from oms_topology.persistence.schema import Deviation, UpgradeReport
 
-__all__ = ["DSN_VARIABLE", "Database", "as_engine", "translated_errors"]
+__all__ = ["DSN_VARIABLE", "Database", "as_engine", "default_path", "translated_errors"]
 
 DSN_VARIABLE: Final = "OMS_TOPOLOGY_DSN"
 _DRIVER: Final = "postgresql+psycopg"
@@ -95,7 +95,7 @@ class Database:
         address = dsn or (os.environ.get(DSN_VARIABLE) if path is None else None)
         if address:
             return cls(address)
-        server = EmbeddedServer.start(_default_path() if path is None else path)
+        server = EmbeddedServer.start(default_path() if path is None else path)
         try:
             server.create_database("oms")
             database = cls(server.url("oms"))
@@ -290,6 +290,7 @@ def _new_engine(url: URL) -> Engine:
     )
 
 
-def _default_path() -> Path:
+def default_path() -> Path:
+    """Give the directory of the embedded server where none is named."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "oms_topology"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from oms_topology import samples
 from oms_topology.cli.app import app
-from oms_topology.cli.records import power_counts
+from oms_topology.persistence.records import power_counts
 from tests.persistence.deployed.shapes import BUILDERS
 
 if TYPE_CHECKING:

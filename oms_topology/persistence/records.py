@@ -1,4 +1,4 @@
-"""What the commands read from a database to show it: outages, dark meters, the audit of a meter."""
+"""What is read from a database to be shown: outages, dark meters, the audit of a meter."""
 
 from __future__ import annotations
 
