@@ -154,8 +154,11 @@ END $$;
 CREATE FUNCTION oms_topology.stale_roots() RETURNS TABLE (root_no integer)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH RECURSIVE up AS (
-        SELECT device_no AS start_no, device_no, parent_no, ARRAY[device_no] AS seen
-        FROM oms_topology.device WHERE is_stale
+        -- A marked device under a marked one is reached from there.
+        SELECT d.device_no AS start_no, d.device_no, d.parent_no, ARRAY[d.device_no] AS seen
+        FROM oms_topology.device d
+        LEFT JOIN oms_topology.device p ON p.device_no = d.parent_no
+        WHERE d.is_stale AND p.is_stale IS NOT TRUE
         UNION ALL
         SELECT up.start_no, d.device_no, d.parent_no, up.seen || d.device_no
         FROM up JOIN oms_topology.device d ON d.device_no = up.parent_no
