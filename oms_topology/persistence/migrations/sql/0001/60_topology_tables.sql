@@ -105,6 +105,7 @@ ALTER TABLE public.oms_meters
     ADD COLUMN power_signal_no       bigint;
 ALTER TABLE public.oms_meters ADD CONSTRAINT oms_meters_meter_no_key UNIQUE (meter_no);
 CREATE INDEX oms_meters_supply_idx ON public.oms_meters (segment_no, position_no, meter_no);
+CREATE INDEX oms_meters_device_idx ON public.oms_meters (device_no);
 CREATE INDEX oms_meters_stale_idx ON public.oms_meters (meter_no) WHERE supply_is_stale;
 COMMENT ON COLUMN public.oms_meters.device_no IS 'The device that normally feeds it (oms_topology.device).';
 COMMENT ON COLUMN public.oms_meters.device_is_explicit IS

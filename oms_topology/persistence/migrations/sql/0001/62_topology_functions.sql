@@ -168,7 +168,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Numbers one supply tree in preorder: children in the order of their numbers, so that a new run gives the same.
-CREATE FUNCTION oms_topology.number_tree(p_root_no integer) RETURNS void
+-- Returns the devices whose number changed.
+CREATE FUNCTION oms_topology.number_tree(p_root_no integer) RETURNS integer[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     nos     integer[];
@@ -176,6 +177,7 @@ DECLARE
     lasts   integer[];
     stack   integer[] := '{}';
     top     integer := 0;
+    moved   integer[];
 BEGIN
     WITH RECURSIVE down AS (
         SELECT device_no, 0 AS depth, ARRAY[device_no] AS path
@@ -194,12 +196,20 @@ BEGIN
         top := top + 1;
         stack[top] := i;
     END LOOP;
-    UPDATE oms_topology.device d
-    SET segment_no = p_root_no, position_no = n.position_no, last_position_no = n.last_no,
-        depth = n.depth, is_stale = false
-    FROM (SELECT unnest(nos) AS device_no, generate_subscripts(nos, 1) AS position_no,
-                 unnest(lasts) AS last_no, unnest(depths) AS depth) n
-    WHERE d.device_no = n.device_no;
+    WITH numbered AS (
+        UPDATE oms_topology.device d
+        SET segment_no = p_root_no, position_no = n.position_no, last_position_no = n.last_no,
+            depth = n.depth, is_stale = false
+        FROM (SELECT unnest(nos) AS device_no, generate_subscripts(nos, 1) AS position_no,
+                     unnest(lasts) AS last_no, unnest(depths) AS depth) n
+        JOIN oms_topology.device o ON o.device_no = n.device_no
+        WHERE d.device_no = n.device_no
+          AND (o.is_stale OR (o.segment_no, o.position_no, o.last_position_no, o.depth)
+               IS DISTINCT FROM (p_root_no, n.position_no, n.last_no, n.depth))
+        RETURNING d.device_no, (o.segment_no, o.position_no) IS DISTINCT FROM (p_root_no, n.position_no) AS is_moved
+    )
+    SELECT COALESCE(array_agg(device_no) FILTER (WHERE is_moved), '{}') INTO moved FROM numbered;
+    RETURN moved;
 END $$;
 
 -- Whether a mapping comes from the old link script, which gave a meter without a place to every substation.
@@ -300,6 +310,7 @@ CREATE FUNCTION oms_topology.settle() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     roots   integer[];
+    moved   integer[];
     stale   integer[];
     touched integer[] := '{}';
 BEGIN
@@ -311,15 +322,18 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('oms_topology.topology'));
     SELECT array_agg(root_no) INTO roots FROM oms_topology.stale_roots();
     IF roots IS NOT NULL THEN
-        PERFORM oms_topology.number_tree(root_no) FROM unnest(roots) root_no;
-        UPDATE public.oms_meters m SET segment_no = d.segment_no, position_no = d.position_no
-        FROM oms_topology.device d
-        WHERE d.segment_no = ANY (roots) AND m.device_no = d.device_no AND NOT m.supply_is_stale
-          AND (m.segment_no, m.position_no) IS DISTINCT FROM (d.segment_no, d.position_no);
+        SELECT array_agg(n.device_no) INTO moved
+        FROM unnest(roots) AS r (root_no) CROSS JOIN LATERAL unnest(oms_topology.number_tree(r.root_no)) AS n (device_no);
+        WITH carried AS (
+            UPDATE public.oms_meters m SET segment_no = d.segment_no, position_no = d.position_no
+            FROM oms_topology.device d
+            WHERE d.device_no = ANY (moved) AND m.device_no = d.device_no AND NOT m.supply_is_stale
+            RETURNING m.meter_no, m.segment_no
+        )
+        UPDATE oms_topology.alternate_supply a SET normal_segment_no = c.segment_no
+        FROM carried c WHERE a.meter_no = c.meter_no;
         UPDATE oms_topology.alternate_supply a SET segment_no = d.segment_no, position_no = d.position_no
-        FROM oms_topology.device d
-        WHERE d.segment_no = ANY (roots) AND a.device_no = d.device_no
-          AND (a.segment_no, a.position_no) IS DISTINCT FROM (d.segment_no, d.position_no);
+        FROM oms_topology.device d WHERE d.device_no = ANY (moved) AND a.device_no = d.device_no;
         PERFORM oms_topology.place_device_states(roots);
         touched := roots;
     END IF;
