@@ -83,7 +83,8 @@ class Grid:
 
     def answer(self, payload: dict[str, Any]) -> dict[str, Any]:
         found = self.value(
-            "SELECT public.insert_scada_event_with_meter_check(CAST(:message AS jsonb))", message=json.dumps(payload)
+            "SELECT public.insert_scada_event_with_meter_check(CAST(:message AS jsonb))",
+            message=json.dumps(payload),
         )
         assert isinstance(found, dict)
         return found
@@ -104,7 +105,9 @@ class Grid:
         return [row[0] for row in self.rows(statement, **parameters)]
 
     def off(self) -> list[str]:
-        return self.column("SELECT meter_number FROM oms_meters WHERE power_status = 'off' ORDER BY meter_number")
+        return self.column(
+            "SELECT meter_number FROM oms_meters WHERE power_status = 'off' ORDER BY meter_number"
+        )
 
     def power(self) -> dict[str, str]:
         return dict(self.rows("SELECT meter_number, power_status FROM oms_meters"))  # type: ignore[arg-type]
@@ -151,7 +154,9 @@ class Grid:
             for table in tables
         }
 
-    def say(self, meters: Iterable[str], power: str, minute: float, *, source: str = "onu", event_id: str = "") -> int:
+    def say(
+        self, meters: Iterable[str], power: str, minute: float, *, source: str = "onu", event_id: str = ""
+    ) -> int:
         """Let meters report their own power, as the ONU and KAIFA paths do; gives the number of changes."""
         with self.database.engine.begin() as connection:
             driver = connection.connection.driver_connection
@@ -164,7 +169,7 @@ def say(
     event_id: str = "",
 ) -> int:  # fmt: skip
     """Record one signal of meters about their own power."""
-    key = event_id or f"{source}-{'-'.join(meters)}-{power}-{when.timestamp()}"
+    key = event_id or f"{source}-{meters[0]}-{len(meters)}-{power}-{when.timestamp()}"
     row = connection.execute(
         """
         INSERT INTO oms_topology.signal
