@@ -2,7 +2,6 @@
 
 -- Each of these repeats a unique key or is the beginning of a wider one.
 
-DROP INDEX IF EXISTS public.idx_oms_meters_number;
 DROP INDEX IF EXISTS public.idx_meters_meter_id;
 DROP INDEX IF EXISTS public.idx_onu_events_event_id;
 DROP INDEX IF EXISTS public.idx_onus_serial;
@@ -15,8 +14,6 @@ DROP INDEX IF EXISTS public.idx_oms_event_sources_type;
 
 -- Indexes on what every event changes make each update write a new entry into every index of the table
 -- (no heap-only tuples). Open outages have a partial index of their own below.
-DROP INDEX IF EXISTS public.idx_oms_meters_comm_status;
-DROP INDEX IF EXISTS public.idx_oms_meters_power_status;
 DROP INDEX IF EXISTS public.idx_onus_power_flag;
 DROP INDEX IF EXISTS public.idx_onus_power_date;
 DROP INDEX IF EXISTS public.idx_oms_outage_events_confidence;
@@ -24,7 +21,6 @@ DROP INDEX IF EXISTS public.idx_oms_outage_events_severity;
 DROP INDEX IF EXISTS public.idx_oms_outage_events_status;
 
 -- Three or four distinct values each: never chosen by the planner, paid for at every insert.
-DROP INDEX IF EXISTS public.idx_oms_meters_type;
 DROP INDEX IF EXISTS public.idx_substation_meters_priority;
 
 -- The audit is written a thousand rows at a time and read by meter: one index, by meter and time.
@@ -82,19 +78,10 @@ CREATE INDEX IF NOT EXISTS idx_oms_outage_events_active
     ON public.oms_outage_events (first_detected_at DESC) WHERE status IN ('detected', 'confirmed', 'in_progress');
 
 -- Meters
-CREATE INDEX IF NOT EXISTS idx_oms_meters_asset_mrid ON public.oms_meters (asset_mrid);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_customer ON public.oms_meters (customer_id);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_dp ON public.oms_meters (dp_id);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_feeder ON public.oms_meters (feeder_id);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_lat_lng ON public.oms_meters (location_lat, location_lng);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_onu_id ON public.oms_meters (onu_id);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_substation ON public.oms_meters (substation_id);
 CREATE INDEX IF NOT EXISTS idx_substation_meters_feeder ON public.network_substation_meters (feeder_id);
 CREATE INDEX IF NOT EXISTS idx_substation_meters_meter ON public.network_substation_meters (meter_id);
 CREATE INDEX IF NOT EXISTS idx_feeder_meters_meter ON public.network_feeder_meters (meter_id);
 CREATE INDEX IF NOT EXISTS idx_scada_affected_meters_meter ON public.scada_event_affected_meters (meter_id);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_usage_point_mrid ON public.oms_meters (usage_point_mrid);
-CREATE INDEX IF NOT EXISTS idx_oms_meters_building ON public.oms_meters (building_id);
 CREATE INDEX IF NOT EXISTS idx_meter_status_events_meter_time
     ON public.oms_meter_status_events (meter_id, event_timestamp DESC);
 

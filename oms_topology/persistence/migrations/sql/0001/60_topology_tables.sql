@@ -85,6 +85,22 @@ CREATE TABLE oms_topology.topology_change (
 COMMENT ON TABLE oms_topology.topology_change IS
     'One row a settled change; the greatest topology_version tells a running graph whether it is current.';
 
+-- The deployed indexes go while the table is rewritten and every meter finds its place; those that pay are
+-- made anew in 79, in bulk, and those that every status change would have to be written to are not.
+DROP INDEX IF EXISTS public.idx_oms_meters_number;
+DROP INDEX IF EXISTS public.idx_oms_meters_comm_status;
+DROP INDEX IF EXISTS public.idx_oms_meters_power_status;
+DROP INDEX IF EXISTS public.idx_oms_meters_type;
+DROP INDEX IF EXISTS public.idx_oms_meters_asset_mrid;
+DROP INDEX IF EXISTS public.idx_oms_meters_customer;
+DROP INDEX IF EXISTS public.idx_oms_meters_dp;
+DROP INDEX IF EXISTS public.idx_oms_meters_feeder;
+DROP INDEX IF EXISTS public.idx_oms_meters_lat_lng;
+DROP INDEX IF EXISTS public.idx_oms_meters_onu_id;
+DROP INDEX IF EXISTS public.idx_oms_meters_substation;
+DROP INDEX IF EXISTS public.idx_oms_meters_usage_point_mrid;
+DROP INDEX IF EXISTS public.idx_oms_meters_building;
+
 -- A status change writes the row in place on its own page (HOT): more than half a page stays free for it, as
 -- its row grows with the first status, and no index names a column that changes. The identity column
 -- rewrites the table with that fillfactor.
@@ -104,9 +120,6 @@ ALTER TABLE public.oms_meters
     ADD COLUMN supply_live_at        timestamptz,
     ADD COLUMN power_signal_no       bigint;
 ALTER TABLE public.oms_meters ADD CONSTRAINT oms_meters_meter_no_key UNIQUE (meter_no);
-CREATE INDEX oms_meters_supply_idx ON public.oms_meters (segment_no, position_no, meter_no);
-CREATE INDEX oms_meters_device_idx ON public.oms_meters (device_no);
-CREATE INDEX oms_meters_stale_idx ON public.oms_meters (meter_no) WHERE supply_is_stale;
 COMMENT ON COLUMN public.oms_meters.device_no IS 'The device that normally feeds it (oms_topology.device).';
 COMMENT ON COLUMN public.oms_meters.device_is_explicit IS
     'device_no was given with the network (a section, say), and is not derived from dp_id, feeder_id and substation_id.';

@@ -170,11 +170,6 @@ INSERT INTO oms_topology.meter_report (meter_no, occurred_at, power_status, sour
 SELECT meter_no, COALESCE(last_power_change, last_status_change, last_communication, created_at, '2000-01-01Z'),
        power_status, 'system', 'upgrade'
 FROM public.oms_meters WHERE power_status IN ('on', 'off');
-UPDATE public.oms_meters m
-SET own_power_status = CASE WHEN r.power_status = 'on' THEN 'on' END,
-    own_power_at = CASE WHEN r.power_status = 'on' THEN r.occurred_at END,
-    supply_lost_at = CASE WHEN r.power_status = 'off' THEN r.occurred_at END
-FROM oms_topology.meter_report r WHERE r.meter_no = m.meter_no;
 
 -- Deleting a meter takes nothing from the audit: its rows move to where no key binds them.
 CREATE FUNCTION oms_topology.keep_audit() RETURNS trigger
