@@ -55,6 +55,8 @@ def text_field(
 def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     """Read a time in ISO 8601; naive ones in ``zone``; digits finer than a microsecond are cut off.
 
+    A naive time that the zone's clocks show twice, or never, is the later of its two readings.
+
     Returns
     -------
     aware datetime, UTC, or None
@@ -82,7 +84,8 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     if sign:
         offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes or 0))
         return (naive - offset if sign == "+" else naive + offset).replace(tzinfo=UTC)
-    return naive.replace(tzinfo=zone).astimezone(UTC)
+    # Where clocks change, both readings of it are possible; PostgreSQL takes the later instant.
+    return max(naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 class EventTime(NamedTuple):

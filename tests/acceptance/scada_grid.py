@@ -41,9 +41,14 @@ def at(minutes: float) -> datetime:
 
 
 def event(
-    *, feeder: str | None = None, switch: str | None = None, substation: str | None = "SS1", minute: float = 0,
-    alarm: str = "De-energized", **more: Any,
-) -> dict[str, Any]:  # fmt: skip
+    *,
+    feeder: str | None = None,
+    switch: str | None = None,
+    substation: str | None = "SS1",
+    minute: float = 0,
+    alarm: str = "De-energized",
+    **more: Any,
+) -> dict[str, Any]:
     """Make a bare SCADA event; what is None is left out."""
     made = {
         "eventType": "MV_AlarmLossOfVoltage" if alarm == "De-energized" else "MV_AlarmRestoration",
@@ -140,10 +145,11 @@ class Grid:
         return {table: self.value(f"SELECT count(*) FROM {table}") for table in tables}
 
     def everything(self) -> dict[str, list[str]]:
-        """Every row of every table of ours and of the contract, as text: what a refused message may not change."""
+        """Every row of every table, as text: what a refused message may not change."""
         tables = self.column(
             """
-            SELECT n.nspname || '.' || quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            SELECT n.nspname || '.' || quote_ident(c.relname)
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname IN ('public', 'oms_topology') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
             """
         )
@@ -165,15 +171,21 @@ class Grid:
 
 
 def say(
-    connection: psycopg.Connection[Any], meters: list[str], power: str, when: datetime, *, source: str = "onu",
+    connection: psycopg.Connection[Any],
+    meters: list[str],
+    power: str,
+    when: datetime,
+    *,
+    source: str = "onu",
     event_id: str = "",
-) -> int:  # fmt: skip
+) -> int:
     """Record one signal of meters about their own power."""
     key = event_id or f"{source}-{meters[0]}-{len(meters)}-{power}-{when.timestamp()}"
     row = connection.execute(
         """
         INSERT INTO oms_topology.signal
-            (source, source_event_id, content_hash, device_kind, power_status, occurred_at, received_at, payload)
+            (source, source_event_id, content_hash, device_kind, power_status, occurred_at, received_at,
+             payload)
         VALUES (%s, %s, 'given', 'meter', %s, %s, now(), '{}') RETURNING signal_no
         """,
         (source, key, power, when),

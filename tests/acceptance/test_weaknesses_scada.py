@@ -14,8 +14,6 @@ from oms_topology import Pipeline, Topology
 from tests.acceptance.scada_grid import NOON, Grid, at, event, payload_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from oms_topology.persistence.database import Database
 
 F1_METERS = ["M1", "M2", "M3", "M4", "M5"]
@@ -36,7 +34,8 @@ def test_w14_real_events_are_checked_in_every_recorded_form(database: Database, 
     grid = Grid(database, "")
     grid.rows("INSERT INTO network_substations (substation_id, name) VALUES ('4A00000Z901', 'North')")
     grid.rows(
-        "INSERT INTO network_feeders (feeder_id, substation_id, name) SELECT 'F00Z901', id, 'F' FROM network_substations"
+        "INSERT INTO network_feeders (feeder_id, substation_id, name)"
+        " SELECT 'F00Z901', id, 'F' FROM network_substations"
     )
     grid.rows(
         "INSERT INTO oms_meters (meter_number, feeder_id) SELECT 'M' || n, f.id"
@@ -586,7 +585,7 @@ def test_w32_a_meter_that_reported_its_own_loss_stays_off_until_it_reports_power
 
 
 @pytest.fixture
-def large(database: Database) -> Iterator[Grid]:
+def large(database: Database) -> Grid:
     grid = Grid(database, "SS1 > F1 > DP1; SS1 > F2 > DP2; SS2 > F3 > DP3")
     for dp, prefix, count in (("DP1", "MA", 40), ("DP2", "MB", 1000), ("DP3", "MC", 20_000)):
         grid.rows(
@@ -596,7 +595,7 @@ def large(database: Database) -> Iterator[Grid]:
         )  # fmt: skip
     grid.rows("SELECT oms_topology.settle()")
     grid.rows("ANALYZE")
-    yield grid
+    return grid
 
 
 def cost(grid: Grid, message: dict[str, Any]) -> dict[str, Any]:
@@ -611,8 +610,8 @@ def cost(grid: Grid, message: dict[str, Any]) -> dict[str, Any]:
             row.relname: row
             for row in connection.execute(
                 text(
-                    "SELECT relname, seq_tup_read, COALESCE(idx_tup_fetch, 0) AS idx_tup_fetch, n_tup_ins, n_tup_upd"
-                    " FROM pg_stat_xact_user_tables"
+                    "SELECT relname, seq_tup_read, COALESCE(idx_tup_fetch, 0) AS idx_tup_fetch, n_tup_ins,"
+                    " n_tup_upd FROM pg_stat_xact_user_tables"
                 )
             )
         }
