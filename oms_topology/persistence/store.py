@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from oms_topology.errors import StoreError, UnknownDeadLetterError
 from oms_topology.model import Receipt
@@ -139,9 +140,10 @@ class Store:
         try:
             with translated_errors():
                 row = self._driver().execute(statement, parameters).fetchone()
-        except psycopg.Error as error:
+        except (psycopg.Error, DBAPIError) as error:
             # What the server says of it may quote the payload, and the payload may hold personal data.
-            raise StoreError(error.sqlstate) from None
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StoreError(getattr(cause, "sqlstate", None)) from None
         finally:
             if self._connection is not None and self._connection.broken:
                 self._pooled.invalidate()
