@@ -122,43 +122,51 @@ COMMENT ON TABLE oms_topology.outage_revision IS
 -- The audit's bulk rows live in children of the contract's tables: a SELECT on the contract's table
 -- shows both, its keys and foreign keys stay, and a thousand meters cost a thousand appends instead
 -- of three thousand key checks. Writers of ours know their meters exist: they have just locked them.
--- meter_status_event is the open one, without an index, so that an event only appends to it;
--- seal_audit() puts it aside when it has grown, and index_sealed_audit() gives it its index in bulk.
+-- The two below are the open parts, without an index, so that an event only appends to them;
+-- seal_audit() puts them aside when they have grown, and index_sealed_audit() gives each its index in bulk.
 CREATE TABLE oms_topology.meter_status_event () INHERITS (public.oms_meter_status_events);
 CREATE TABLE oms_topology.scada_event_affected_meter () INHERITS (public.scada_event_affected_meters);
-CREATE INDEX scada_event_affected_meter_event_idx ON oms_topology.scada_event_affected_meter (scada_event_id);
 COMMENT ON TABLE oms_topology.meter_status_event IS 'The newest rows of oms_meter_status_events that our own writers appended.';
-COMMENT ON TABLE oms_topology.scada_event_affected_meter IS 'Rows of scada_event_affected_meters that our own writers append.';
+COMMENT ON TABLE oms_topology.scada_event_affected_meter IS 'The newest rows of scada_event_affected_meters that our own writers appended.';
 
 CREATE TABLE oms_topology.audit_seal (
     seal_no    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_name text NOT NULL UNIQUE,
+    index_keys text NOT NULL,
     sealed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     is_indexed boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE oms_topology.audit_seal IS
     'The sealed parts of the audit, oldest first; each can be archived with ALTER TABLE ... NO INHERIT.';
 
--- Seals the open part of the audit if it holds at least so many bytes; returns the sealed table's name.
-CREATE FUNCTION oms_topology.seal_audit(p_min_bytes bigint DEFAULT 33554432) RETURNS text
+-- Seals one open part if it holds at least so many bytes; returns the sealed table's name, or NULL.
+CREATE FUNCTION oms_topology.seal_part(p_part text, p_parent text, p_index_keys text, p_min_bytes bigint) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     sealed_name text;
 BEGIN
-    IF pg_relation_size('oms_topology.meter_status_event') < p_min_bytes THEN
+    IF pg_relation_size(format('oms_topology.%I', p_part)::regclass) < p_min_bytes THEN
         RETURN NULL;
     END IF;
-    LOCK TABLE oms_topology.meter_status_event IN ACCESS EXCLUSIVE MODE;
-    IF pg_relation_size('oms_topology.meter_status_event') < p_min_bytes THEN
+    EXECUTE format('LOCK TABLE oms_topology.%I IN ACCESS EXCLUSIVE MODE', p_part);
+    IF pg_relation_size(format('oms_topology.%I', p_part)::regclass) < p_min_bytes THEN
         RETURN NULL;
     END IF;
-    INSERT INTO oms_topology.audit_seal (table_name)
-    VALUES ('meter_status_event_' || (SELECT COALESCE(max(seal_no), 0) + 1 FROM oms_topology.audit_seal))
+    INSERT INTO oms_topology.audit_seal (table_name, index_keys)
+    SELECT p_part || '_' || COALESCE(max(seal_no), 0) + 1, p_index_keys FROM oms_topology.audit_seal
     RETURNING table_name INTO sealed_name;
-    EXECUTE format('ALTER TABLE oms_topology.meter_status_event RENAME TO %I', sealed_name);
-    CREATE TABLE oms_topology.meter_status_event () INHERITS (public.oms_meter_status_events);
+    EXECUTE format('ALTER TABLE oms_topology.%I RENAME TO %I', p_part, sealed_name);
+    EXECUTE format('CREATE TABLE oms_topology.%I () INHERITS (public.%I)', p_part, p_parent);
     RETURN sealed_name;
 END $$;
+
+-- Seals the open parts of the audit that hold at least so many bytes; returns how many that were.
+CREATE FUNCTION oms_topology.seal_audit(p_min_bytes bigint DEFAULT 33554432) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(oms_topology.seal_part(p.part, p.parent, p.index_keys, p_min_bytes))::integer
+    FROM (VALUES ('meter_status_event', 'oms_meter_status_events', 'meter_id, event_timestamp DESC'),
+                 ('scada_event_affected_meter', 'scada_event_affected_meters', 'scada_event_id')) AS p (part, parent, index_keys)
+$$;
 
 -- Indexes what was sealed; readers go on meanwhile, and nobody writes there any more.
 CREATE FUNCTION oms_topology.index_sealed_audit() RETURNS integer
@@ -168,8 +176,8 @@ DECLARE
     indexed integer := 0;
 BEGIN
     FOR seal IN SELECT * FROM oms_topology.audit_seal WHERE NOT is_indexed ORDER BY seal_no FOR UPDATE SKIP LOCKED LOOP
-        EXECUTE format('CREATE INDEX %I ON oms_topology.%I (meter_id, event_timestamp DESC)',
-                       seal.table_name || '_meter_idx', seal.table_name);
+        -- index_keys is one of the two texts above.
+        EXECUTE format('CREATE INDEX %I ON oms_topology.%I (%s)', seal.table_name || '_idx', seal.table_name, seal.index_keys);
         UPDATE oms_topology.audit_seal SET is_indexed = true WHERE seal_no = seal.seal_no;
         indexed := indexed + 1;
     END LOOP;

@@ -177,7 +177,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     WITH moved AS (DELETE FROM ONLY public.oms_meter_status_events WHERE meter_id = OLD.id RETURNING *)
     INSERT INTO oms_topology.meter_status_event SELECT * FROM moved;
-    DELETE FROM oms_topology.scada_event_affected_meter WHERE meter_id = OLD.id;
     DELETE FROM oms_topology.meter_report WHERE meter_no = OLD.meter_no;
     RETURN OLD;
 END $$;

@@ -45,7 +45,7 @@ CREATE FUNCTION oms_topology.carry_report(
     p_device oms_topology.device, p_is_dead boolean, p_said oms_topology.signal, p_spared integer[], p_confidence numeric,
     OUT offline integer, OUT restored integer, OUT customers integer)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET work_mem = '64MB' AS $$
 DECLARE
     v_segment  integer := p_device.segment_no;
     v_first    integer := p_device.position_no;
@@ -95,12 +95,15 @@ BEGIN
         SELECT c.row_id, v_event, c.id, c.before, c.after, v_now
         FROM carried c WHERE p_is_dead OR c.before = 'off' AND c.after = 'on'
     )
-    SELECT count(*) FILTER (WHERE c.after = 'off'),
-           count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on'),
-           count(DISTINCT c.customer_id) FILTER (WHERE c.after = 'off')
-               + count(*) FILTER (WHERE c.after = 'off' AND c.customer_id IS NULL)
+    SELECT sum(g.off_count), sum(g.restored_count),
+           count(g.customer_id) FILTER (WHERE g.off_count > 0)
+               + COALESCE(sum(g.off_count) FILTER (WHERE g.customer_id IS NULL), 0)
     INTO offline, restored, customers
-    FROM carried c;
+    FROM (SELECT c.customer_id, count(*) FILTER (WHERE c.after = 'off') AS off_count,
+                 count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on') AS restored_count
+          FROM carried c GROUP BY c.customer_id) g;
+    offline := COALESCE(offline, 0);
+    restored := COALESCE(restored, 0);
 END $$;
 
 -- The meters below a device that need more than their row: alternate supplies, own reports not older
