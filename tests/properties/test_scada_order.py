@@ -249,7 +249,9 @@ def deliver(connection: psycopg.Connection[Any], report: Said | Own, seen: set[S
 
 
 def observed(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    meters = connection.execute("SELECT meter_number, power_status, last_power_change FROM oms_meters").fetchall()
+    meters = connection.execute(
+        "SELECT meter_number, power_status, last_power_change FROM oms_meters"
+    ).fetchall()
     history = connection.execute(
         """
         SELECT m.meter_number, h.event_timestamp, h.new_status
@@ -291,9 +293,12 @@ def expected(oracle: Oracle) -> dict[str, Any]:
         outage["sources"] = {f"{device} {when:%Y-%m-%d %H:%M:%S}+00" for device, when in outage["sources"]}
     return {
         "power": {
-            meter: (found[-1][1], found[-1][0]) if found else ("unknown", None) for meter, found in changes.items()
+            meter: (found[-1][1], found[-1][0]) if found else ("unknown", None)
+            for meter, found in changes.items()
         },
-        "history": [(meter, when, status) for meter, found in sorted(changes.items()) for when, status in found],
+        "history": [
+            (meter, when, status) for meter, found in sorted(changes.items()) for when, status in found
+        ],
         "outages": outages,
     }
 
@@ -303,7 +308,13 @@ said = st.builds(
     Said, st.sampled_from(sorted(NAMES)), st.booleans(), minutes, st.sampled_from(["first", "second"]),
     st.sampled_from([True, True, True, True, False]),
 )  # fmt: skip
-own = st.builds(Own, st.sampled_from(["M1", "M2", "M3", "M4", "M8"]), st.booleans(), minutes, st.sampled_from(["onu", "kaifa"]))
+own = st.builds(
+    Own,
+    st.sampled_from(["M1", "M2", "M3", "M4", "M8"]),
+    st.booleans(),
+    minutes,
+    st.sampled_from(["onu", "kaifa"]),
+)
 
 
 @st.composite
@@ -314,7 +325,9 @@ def arrivals(draw: st.DrawFn) -> list[Said | Own]:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(arrivals())
 def test_any_order_of_arrival_gives_what_the_set_of_reports_means(
