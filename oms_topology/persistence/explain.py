@@ -19,31 +19,56 @@ __all__ = ["Evidence", "Explanation", "explain_meter"]
 
 _METER = text(
     """
-    SELECT m.id, m.meter_number, m.power_status, m.last_power_change, m.segment_no, m.position_no,
-           m.own_power_status, m.own_power_at, m.supply_lost_at, m.supply_live_at
+    SELECT m.meter_no, m.meter_number, m.power_status, m.last_power_change,
+           m.own_power_status, m.own_power_at, m.supply_lost_at
     FROM public.oms_meters m WHERE m.meter_number = :meter_number
     """
 )
-_DEVICES = text(
+# What the meter itself last said, and what an old service last did to it.
+_OWN = text(
     """
-    SELECT d.kind, d.code, s.is_dead, s.reported_at, s.since, g.source, g.source_event_id, g.record_id
-    FROM oms_topology.device_state s
-    JOIN oms_topology.device d ON d.device_no = s.device_no
-    JOIN oms_topology.signal g ON g.signal_no = s.signal_no
-    WHERE s.segment_no = :segment_no AND :position_no BETWEEN s.position_no AND s.last_position_no
-    ORDER BY s.depth DESC
+    (SELECT r.power_status, r.occurred_at, r.source, r.source_event_id, false AS is_foreign
+     FROM oms_topology.meter_report r LEFT JOIN oms_topology.source_setting s ON s.source = r.source
+     WHERE r.meter_no = :meter_no AND r.occurred_at = :own_power_at AND r.power_status = :own_power_status
+       AND NOT (r.source = 'system' AND r.power_status = 'off')
+     ORDER BY s.reliability DESC, r.source_event_id COLLATE "C" DESC LIMIT 1)
+    UNION ALL
+    (SELECT r.power_status, r.occurred_at, r.source, r.source_event_id, true
+     FROM oms_topology.meter_report r
+     WHERE r.meter_no = :meter_no AND r.source = 'system' AND r.power_status = 'off'
+     ORDER BY r.occurred_at DESC LIMIT 1)
     """
 )
+_PLACES = """
+    WITH place AS (
+        SELECT m.segment_no, m.position_no FROM public.oms_meters m WHERE m.meter_no = :meter_no
+        UNION
+        SELECT a.segment_no, a.position_no FROM oms_topology.alternate_supply a WHERE a.meter_no = :meter_no
+    )
+"""
+_DEVICES = text(
+    f"""
+    {_PLACES}
+    SELECT DISTINCT d.kind, d.code, s.depth, s.is_dead, s.reported_at, g.source, g.source_event_id
+    FROM place p
+    JOIN oms_topology.device_state s
+        ON s.segment_no = p.segment_no AND p.position_no BETWEEN s.position_no AND s.last_position_no
+    JOIN oms_topology.device d ON d.device_no = s.device_no
+    JOIN oms_topology.signal g ON g.signal_no = s.signal_no
+    ORDER BY s.depth DESC, d.code
+    """  # noqa: S608
+)
 _OUTAGES = text(
-    """
-    SELECT e.event_id
-    FROM oms_topology.outage_device o
-    JOIN oms_topology.device d ON d.device_no = o.device_no
+    f"""
+    {_PLACES}
+    SELECT DISTINCT e.event_id, d.depth
+    FROM place p
+    JOIN oms_topology.device d
+        ON d.segment_no = p.segment_no AND p.position_no BETWEEN d.position_no AND d.last_position_no
+    JOIN oms_topology.outage_device o ON o.device_no = d.device_no AND o.ended_at IS NULL
     JOIN public.oms_outage_events e ON e.id = o.outage_event_id
-    WHERE o.ended_at IS NULL AND d.segment_no = :segment_no
-      AND :position_no BETWEEN d.position_no AND d.last_position_no
-    ORDER BY d.depth
-    """
+    ORDER BY d.depth, e.event_id
+    """  # noqa: S608
 )
 
 
@@ -60,9 +85,9 @@ class Evidence:
     at : aware datetime, UTC
         The time of its newest report.
     source : str
-        The provider.
+        The provider; ``"system"`` for a status that an old service or the upgrade brought.
     source_event_id : str
-        The provider's id of the report; ``""`` when it was known before the first signal.
+        The provider's id of the report.
     """
 
     subject: str
@@ -87,7 +112,8 @@ class Explanation:
     reason : str
         The rule that decided, in a sentence.
     evidence : tuple of Evidence
-        The reports considered: the meter's own first, then its devices, nearest first.
+        The reports considered: the meter's own first, then those of the devices on all its supplies,
+        farthest from their sources first.
     outages : tuple of str
         ``event_id`` of the open outages above it, nearest the source first.
     """
@@ -122,10 +148,20 @@ def explain_meter(engine: Engine, meter_number: str) -> Explanation:
         meter = connection.execute(_METER, {"meter_number": meter_number}).one_or_none()
         if meter is None:
             raise UnknownDeviceError(meter_number, kind="meter")
-        place = {"segment_no": meter.segment_no, "position_no": meter.position_no}
-        devices = connection.execute(_DEVICES, place).all()
-        outages = tuple(connection.execute(_OUTAGES, place).scalars())
+        own = connection.execute(
+            _OWN,
+            {
+                "meter_no": meter.meter_no,
+                "own_power_at": meter.own_power_at,
+                "own_power_status": meter.own_power_status,
+            },
+        ).all()
+        devices = connection.execute(_DEVICES, {"meter_no": meter.meter_no}).all()
+        outages = connection.execute(_OUTAGES, {"meter_no": meter.meter_no}).all()
     evidence = tuple(
+        Evidence(f"meter {meter_number}", row.power_status, row.occurred_at, row.source, row.source_event_id)
+        for row in own
+    ) + tuple(
         Evidence(
             f"{row.kind.replace('_', ' ')} {row.code}",
             "off" if row.is_dead else "on",
@@ -135,24 +171,32 @@ def explain_meter(engine: Engine, meter_number: str) -> Explanation:
         )
         for row in devices
     )
-    if meter.own_power_at is not None and meter.own_power_status is not None:
-        own = Evidence(f"meter {meter_number}", meter.own_power_status, meter.own_power_at, "meter", "")
-        evidence = (own, *evidence)
-    reason = _reason(meter.power_status, meter.own_power_status, meter.own_power_at, meter.supply_lost_at)
+    is_foreign = any(row.is_foreign and row.occurred_at == meter.supply_lost_at for row in own)
+    reason = _reason(
+        meter.power_status,
+        own_is_on=meter.own_power_status == "on",
+        is_lost=meter.supply_lost_at is not None,
+        is_foreign=is_foreign and not any(row.reported_at == meter.supply_lost_at for row in devices),
+    )
     return Explanation(
-        meter.meter_number, meter.power_status, meter.last_power_change, reason, evidence, outages
+        meter.meter_number,
+        meter.power_status,
+        meter.last_power_change,
+        reason,
+        evidence,
+        tuple(row.event_id for row in outages),
     )
 
 
-def _reason(
-    power_status: str, own_status: str | None, own_at: datetime | None, lost_at: datetime | None
-) -> str:
-    if lost_at is not None and power_status == "off":
+def _reason(power_status: str, *, own_is_on: bool, is_lost: bool, is_foreign: bool) -> str:
+    if power_status == "off" and is_foreign:
+        return "an old service set it to off, and no newer report speaks of supply."
+    if power_status == "off" and is_lost:
         return "a device above it reports that it is de-energised, and no supply is left."
     if power_status == "off":
         return "the meter itself reported loss of power, and has not reported power since."
-    if lost_at is not None and own_status == "on" and own_at is not None:
+    if is_lost and own_is_on:
         return "the meter itself reported power after the device above it reported loss."
     if power_status == "on":
         return "its newest report, or that of a device above it, says that it has power."
-    return "nothing that bears on its power has been reported."
+    return "nothing that bears on its power has been reported, or another supply may hold it."
