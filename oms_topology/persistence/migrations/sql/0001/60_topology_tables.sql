@@ -53,7 +53,7 @@ CREATE TABLE oms_topology.branch (
     CONSTRAINT branch_to_no_fkey FOREIGN KEY (to_no)
         REFERENCES oms_topology.device (device_no) ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX branch_switch_code_key ON oms_topology.branch (code) WHERE is_switch;
+CREATE INDEX branch_switch_code_idx ON oms_topology.branch (code) WHERE is_switch;
 CREATE INDEX branch_from_idx ON oms_topology.branch (from_no);
 CREATE INDEX branch_to_idx ON oms_topology.branch (to_no);
 COMMENT ON TABLE oms_topology.branch IS
@@ -63,6 +63,7 @@ CREATE TABLE oms_topology.alternate_supply (
     meter_no          integer NOT NULL,
     device_no         integer NOT NULL,
     priority          integer NOT NULL,
+    is_explicit       boolean NOT NULL DEFAULT false,
     normal_segment_no integer,
     segment_no        integer,
     position_no       integer,
@@ -75,6 +76,8 @@ CREATE INDEX alternate_supply_normal_idx ON oms_topology.alternate_supply (norma
 CREATE INDEX alternate_supply_device_idx ON oms_topology.alternate_supply (device_no);
 COMMENT ON TABLE oms_topology.alternate_supply IS
     'Feeds that a meter has beside its normal one: it is out only when all of them are.';
+COMMENT ON COLUMN oms_topology.alternate_supply.is_explicit IS
+    'It was given with the network (a distribution point, say), and is not derived from a mapping.';
 
 CREATE TABLE oms_topology.topology_change (
     topology_version bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

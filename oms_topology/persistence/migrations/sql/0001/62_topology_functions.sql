@@ -1,7 +1,10 @@
 -- Keeps oms_topology.device and the supply columns of oms_meters in step with the contract's tables.
--- Triggers only mark what a change touched; settle() computes it, once, when somebody needs it.
+-- Triggers only mark what a change touched; settle() computes it, once, when somebody needs it. A mark is
+-- written even where one stands already: the row stays locked then, and a settle() that runs meanwhile
+-- waits for this transaction instead of taking the older mark for all there is.
 
--- A device that was stored without a row of the contract's tables gets it when somebody adds the row.
+-- A device that was stored without a row of the contract's tables gets it when somebody adds the row. A row with
+-- an empty code is nothing that could be asked for, and makes no device.
 CREATE FUNCTION oms_topology.follow_substations() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -9,10 +12,11 @@ BEGIN
     FROM new_rows r WHERE d.kind = 'substation' AND d.code = r.substation_id AND d.record_id IS NULL;
     INSERT INTO oms_topology.device (kind, code, name, record_id, is_source, longitude, latitude)
     SELECT 'substation', r.substation_id, r.name, r.id, true, r.location_lng, r.location_lat
-    FROM new_rows r
+    FROM new_rows r WHERE r.substation_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
         SET code = excluded.code, name = excluded.name,
-            longitude = excluded.longitude, latitude = excluded.latitude;
+            longitude = excluded.longitude, latitude = excluded.latitude,
+            is_stale = device.is_stale OR device.code <> excluded.code;
     RETURN NULL;
 END $$;
 
@@ -25,10 +29,11 @@ BEGIN
     SELECT 'feeder', r.feeder_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
     LEFT JOIN oms_topology.device p ON p.kind = 'substation' AND p.record_id = r.substation_id
+    WHERE r.feeder_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
         SET code = excluded.code, name = excluded.name,
             longitude = excluded.longitude, latitude = excluded.latitude,
-            is_stale = device.is_stale
+            is_stale = device.is_stale OR device.code <> excluded.code
                 OR NOT device.parent_is_explicit AND device.parent_no IS DISTINCT FROM excluded.parent_no,
             normal_parent_no = CASE WHEN device.parent_is_explicit
                 THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
@@ -46,15 +51,31 @@ BEGIN
     SELECT 'distribution_point', r.dp_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
     LEFT JOIN oms_topology.device p ON p.kind = 'feeder' AND p.record_id = r.feeder_id
+    WHERE r.dp_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
         SET code = excluded.code, name = excluded.name,
             longitude = excluded.longitude, latitude = excluded.latitude,
-            is_stale = device.is_stale
+            is_stale = device.is_stale OR device.code <> excluded.code
                 OR NOT device.parent_is_explicit AND device.parent_no IS DISTINCT FROM excluded.parent_no,
             normal_parent_no = CASE WHEN device.parent_is_explicit
                 THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
             parent_no = CASE WHEN device.parent_is_explicit
                 THEN device.parent_no ELSE excluded.parent_no END;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION oms_topology.mark_device() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.is_stale := true;
+    RETURN NEW;
+END $$;
+
+-- A surveyed distribution point goes before the feeder that a meter names.
+CREATE FUNCTION oms_topology.mark_surveyed_meters() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE public.oms_meters SET supply_is_stale = true WHERE dp_id = NEW.record_id;
     RETURN NULL;
 END $$;
 
@@ -64,20 +85,20 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM old_rows o JOIN new_rows n ON n.id = o.id
-    WHERE n.feeder_id <> o.feeder_id AND m.dp_id = n.id AND NOT m.supply_is_stale;
+    WHERE n.feeder_id <> o.feeder_id AND m.dp_id = n.id;
     RETURN NULL;
 END $$;
 
--- The meters and devices that hung on a deleted device are marked before it goes.
+-- What fed a deleted device and the meters on it are marked before it goes; what it fed is by its foreign key.
 CREATE FUNCTION oms_topology.forget_devices() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE oms_topology.device c SET is_stale = true
+    UPDATE oms_topology.device p SET is_stale = true
     FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
-    WHERE c.parent_no = d.device_no OR c.segment_no = d.segment_no AND c.device_no <> d.device_no;
+    WHERE p.device_no = d.parent_no;
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
-    WHERE m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no;
+    WHERE m.device_no = d.device_no;
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM old_rows r
     JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
@@ -91,7 +112,7 @@ CREATE FUNCTION oms_topology.forget_all_devices() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE oms_topology.device SET is_stale = true WHERE kind <> TG_ARGV[0];
-    UPDATE public.oms_meters SET supply_is_stale = true WHERE NOT supply_is_stale;
+    UPDATE public.oms_meters SET supply_is_stale = true;
     DELETE FROM oms_topology.device WHERE kind = TG_ARGV[0];
     RETURN NULL;
 END $$;
@@ -101,7 +122,21 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.supply_is_stale := true;
     -- Whoever moves a meter by its contract columns means them.
-    NEW.device_is_explicit := NEW.device_is_explicit AND NEW.device_no IS DISTINCT FROM OLD.device_no;
+    NEW.device_is_explicit := NEW.device_is_explicit
+        AND (NEW.device_no IS DISTINCT FROM OLD.device_no
+             OR (NEW.substation_id, NEW.feeder_id, NEW.dp_id)
+                IS NOT DISTINCT FROM (OLD.substation_id, OLD.feeder_id, OLD.dp_id));
+    RETURN NEW;
+END $$;
+
+-- While a delete cascades, a meter may still name what is gone already: then its mark would be refused by
+-- the foreign key whose own SET NULL is yet to come.
+CREATE FUNCTION oms_topology.let_go_of_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.substation_id := (SELECT id FROM public.network_substations WHERE id = NEW.substation_id);
+    NEW.feeder_id := (SELECT id FROM public.network_feeders WHERE id = NEW.feeder_id);
+    NEW.dp_id := (SELECT id FROM public.network_distribution_points WHERE id = NEW.dp_id);
     RETURN NEW;
 END $$;
 
@@ -110,7 +145,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM changed_rows r
-    WHERE m.id = r.meter_id AND m.feeder_id IS DISTINCT FROM r.feeder_id AND NOT m.supply_is_stale;
+    WHERE m.id = r.meter_id
+      AND (m.feeder_id IS DISTINCT FROM r.feeder_id
+           -- Then the distribution point may be what decides, and the meter's own feeder an alternate.
+           OR EXISTS (SELECT FROM public.network_distribution_points p
+                      WHERE p.id = m.dp_id AND p.feeder_id <> m.feeder_id));
     RETURN NULL;
 END $$;
 
@@ -120,8 +159,7 @@ BEGIN
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM changed_rows r
     WHERE m.id = r.meter_id AND m.feeder_id IS NULL
-      AND (m.substation_id IS DISTINCT FROM r.substation_id OR r.priority = 3)  -- 3 may be one fan-out more
-      AND NOT m.supply_is_stale;
+      AND (m.substation_id IS DISTINCT FROM r.substation_id OR r.priority = 3);  -- 3 may be one fan-out more
     RETURN NULL;
 END $$;
 
@@ -137,7 +175,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply;
     DELETE FROM oms_topology.meter_report;
-    DELETE FROM oms_topology.scada_event_affected_meter;
+    DELETE FROM public.scada_event_affected_meters;
     RETURN NULL;
 END $$;
 
@@ -145,7 +183,7 @@ CREATE FUNCTION oms_topology.mark_mapped_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE public.oms_meters SET supply_is_stale = true
-    WHERE (has_alternates OR feeder_id IS NULL) AND NOT supply_is_stale;
+    WHERE has_alternates OR feeder_id IS NULL;
     RETURN NULL;
 END $$;
 
@@ -175,18 +213,23 @@ DECLARE
     nos     integer[];
     depths  integer[];
     lasts   integer[];
+    parents integer[];
     stack   integer[] := '{}';
     top     integer := 0;
     moved   integer[];
 BEGIN
     WITH RECURSIVE down AS (
-        SELECT device_no, 0 AS depth, ARRAY[device_no] AS path
-        FROM oms_topology.device WHERE device_no = p_root_no
+        SELECT device_no, parent_no, 0 AS depth, ARRAY[device_no] AS path
+        FROM oms_topology.device WHERE device_no = p_root_no AND parent_no IS NULL
         UNION ALL
-        SELECT d.device_no, down.depth + 1, down.path || d.device_no
+        SELECT d.device_no, d.parent_no, down.depth + 1, down.path || d.device_no
         FROM down JOIN oms_topology.device d ON d.parent_no = down.device_no
     )
-    SELECT array_agg(device_no ORDER BY path), array_agg(depth ORDER BY path) INTO nos, depths FROM down;
+    SELECT array_agg(device_no ORDER BY path), array_agg(depth ORDER BY path), array_agg(parent_no ORDER BY path)
+    INTO nos, depths, parents FROM down;
+    IF nos IS NULL THEN
+        RETURN '{}';
+    END IF;
     lasts := array_fill(cardinality(nos), ARRAY[cardinality(nos)]);
     FOR i IN 1 .. cardinality(nos) LOOP
         WHILE top > 0 AND depths[stack[top]] >= depths[i] LOOP
@@ -201,9 +244,10 @@ BEGIN
         SET segment_no = p_root_no, position_no = n.position_no, last_position_no = n.last_no,
             depth = n.depth, is_stale = false
         FROM (SELECT unnest(nos) AS device_no, generate_subscripts(nos, 1) AS position_no,
-                     unnest(lasts) AS last_no, unnest(depths) AS depth) n
+                     unnest(lasts) AS last_no, unnest(depths) AS depth, unnest(parents) AS parent_no) n
         JOIN oms_topology.device o ON o.device_no = n.device_no
-        WHERE d.device_no = n.device_no
+        -- What another transaction has moved since keeps its mark.
+        WHERE d.device_no = n.device_no AND d.parent_no IS NOT DISTINCT FROM n.parent_no
           AND (o.is_stale OR (o.segment_no, o.position_no, o.last_position_no, o.depth)
                IS DISTINCT FROM (p_root_no, n.position_no, n.last_no, n.depth))
         RETURNING d.device_no, (o.segment_no, o.position_no) IS DISTINCT FROM (p_root_no, n.position_no) AS is_moved
@@ -262,7 +306,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     touched integer[];
 BEGIN
-    DELETE FROM oms_topology.alternate_supply WHERE meter_no = ANY (p_meter_nos);
+    DELETE FROM oms_topology.alternate_supply WHERE meter_no = ANY (p_meter_nos) AND NOT is_explicit;
     WITH placed AS (
         SELECT n.meter_no, n.device_no, n.feeder_id, n.substation_id, d.segment_no, d.position_no
         FROM oms_topology.normal_devices(p_meter_nos) n
@@ -284,13 +328,26 @@ BEGIN
             ON s.meter_id = m.id AND s.substation_id IS DISTINCT FROM p.substation_id
         JOIN oms_topology.device d ON d.kind = 'substation' AND d.record_id = s.substation_id
         WHERE p.feeder_id IS NULL AND NOT oms_topology.is_fan_out(m.id, s.priority)
+        ON CONFLICT (meter_no, device_no) DO NOTHING
         RETURNING meter_no, segment_no
+    ), given AS (
+        UPDATE oms_topology.alternate_supply a
+        SET normal_segment_no = p.segment_no,
+            segment_no = CASE WHEN p.meter_no IS NOT NULL THEN d.segment_no END,
+            position_no = CASE WHEN p.meter_no IS NOT NULL THEN d.position_no END
+        FROM oms_topology.device d, unnest(p_meter_nos) AS u (meter_no)
+        LEFT JOIN placed p ON p.meter_no = u.meter_no
+        WHERE a.is_explicit AND a.meter_no = u.meter_no AND d.device_no = a.device_no
+        RETURNING a.meter_no, a.segment_no
     ), before AS (
         SELECT meter_no, segment_no FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
     ), updated AS (
         UPDATE public.oms_meters m
-        SET device_no = p.device_no, segment_no = p.segment_no, position_no = p.position_no,
-            has_alternates = EXISTS (SELECT FROM alternate a WHERE a.meter_no = m.meter_no),
+        -- A meter that is taken out of service keeps the device it was given, and comes back to it.
+        SET device_no = CASE WHEN p.device_no IS NULL AND m.device_is_explicit THEN m.device_no ELSE p.device_no END,
+            segment_no = p.segment_no, position_no = p.position_no,
+            has_alternates = EXISTS (SELECT FROM alternate a WHERE a.meter_no = m.meter_no)
+                OR EXISTS (SELECT FROM given g WHERE g.meter_no = m.meter_no),
             supply_is_stale = false
         FROM (SELECT b.meter_no, q.device_no, q.segment_no, q.position_no
               FROM before b LEFT JOIN placed q ON q.meter_no = b.meter_no ORDER BY b.meter_no) p
@@ -299,7 +356,7 @@ BEGIN
     )
     SELECT array_agg(DISTINCT s.segment_no) INTO touched
     FROM (SELECT segment_no FROM updated UNION SELECT segment_no FROM before
-          UNION SELECT segment_no FROM alternate) s
+          UNION SELECT segment_no FROM alternate UNION SELECT segment_no FROM given) s
     WHERE s.segment_no IS NOT NULL;
     RETURN COALESCE(touched, '{}');
 END $$;
@@ -310,9 +367,12 @@ CREATE FUNCTION oms_topology.settle() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     roots   integer[];
+    marked  integer[];
+    parents integer[];
     moved   integer[];
+    lost    integer[];
     stale   integer[];
-    touched integer[] := '{}';
+    touched integer[];
 BEGIN
     IF NOT EXISTS (SELECT FROM oms_topology.device WHERE is_stale)
        AND NOT EXISTS (SELECT FROM public.oms_meters WHERE supply_is_stale) THEN
@@ -320,6 +380,8 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('oms_topology.topology'));
+    SELECT array_agg(device_no), array_agg(parent_no), array_agg(DISTINCT segment_no) FILTER (WHERE segment_no IS NOT NULL)
+    INTO marked, parents, touched FROM oms_topology.device WHERE is_stale;
     SELECT array_agg(root_no) INTO roots FROM oms_topology.stale_roots();
     IF roots IS NOT NULL THEN
         SELECT array_agg(n.device_no) INTO moved
@@ -328,31 +390,46 @@ BEGIN
             UPDATE public.oms_meters m SET segment_no = d.segment_no, position_no = d.position_no
             FROM oms_topology.device d
             WHERE d.device_no = ANY (moved) AND m.device_no = d.device_no AND NOT m.supply_is_stale
+              AND COALESCE(m.status, 'active') = 'active'
             RETURNING m.meter_no, m.segment_no
         )
         UPDATE oms_topology.alternate_supply a SET normal_segment_no = c.segment_no
         FROM carried c WHERE a.meter_no = c.meter_no;
         UPDATE oms_topology.alternate_supply a SET segment_no = d.segment_no, position_no = d.position_no
-        FROM oms_topology.device d WHERE d.device_no = ANY (moved) AND a.device_no = d.device_no;
+        FROM oms_topology.device d, public.oms_meters m
+        WHERE d.device_no = ANY (moved) AND a.device_no = d.device_no
+          AND m.meter_no = a.meter_no AND COALESCE(m.status, 'active') = 'active';
         PERFORM oms_topology.place_device_states(roots);
-        touched := roots;
+        touched := touched || roots;
     END IF;
-    -- What no source reaches (a loop in the tables) has no place, and is not tried again until it changes.
-    WITH unreached AS (
-        UPDATE oms_topology.device
-        SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL, is_stale = false
-        WHERE is_stale
-        RETURNING device_no
-    ), unplaced AS (
-        UPDATE oms_topology.alternate_supply a SET segment_no = NULL, position_no = NULL
-        FROM unreached u WHERE a.device_no = u.device_no
-    ), unheard AS (
-        UPDATE oms_topology.device_state s
-        SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL
-        FROM unreached u WHERE s.device_no = u.device_no
+    -- A loop in the tables, and what hangs on it, has no place, and is not tried again until it changes. A device
+    -- that another transaction has moved since keeps its mark.
+    WITH RECURSIVE looped AS (
+        SELECT d.device_no, true AS is_marked
+        FROM unnest(marked, parents) AS u (device_no, parent_no)
+        JOIN oms_topology.device d ON d.device_no = u.device_no AND d.parent_no = u.parent_no
+        WHERE d.is_stale
+        UNION
+        SELECT d.device_no, false FROM looped l JOIN oms_topology.device d ON d.parent_no = l.device_no
+    ), unreached AS (
+        UPDATE oms_topology.device d
+        SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL,
+            is_stale = d.is_stale AND NOT l.is_marked
+        FROM (SELECT device_no, bool_or(is_marked) AS is_marked FROM looped GROUP BY device_no) l
+        WHERE d.device_no = l.device_no
+        RETURNING d.device_no
     )
-    UPDATE public.oms_meters m SET segment_no = NULL, position_no = NULL
-    FROM unreached u WHERE m.device_no = u.device_no;
+    SELECT array_agg(device_no) INTO lost FROM unreached;
+    IF lost IS NOT NULL THEN
+        UPDATE public.oms_meters SET segment_no = NULL, position_no = NULL WHERE device_no = ANY (lost);
+        UPDATE oms_topology.alternate_supply a SET normal_segment_no = NULL
+        FROM public.oms_meters m WHERE m.device_no = ANY (lost) AND a.meter_no = m.meter_no;
+        UPDATE oms_topology.alternate_supply SET segment_no = NULL, position_no = NULL WHERE device_no = ANY (lost);
+        UPDATE oms_topology.device_state
+        SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL WHERE device_no = ANY (lost);
+    END IF;
+    -- Whoever has one of these in hand is waited for, and then read: a mark set meanwhile is not lost.
+    PERFORM FROM public.oms_meters WHERE supply_is_stale ORDER BY meter_no FOR NO KEY UPDATE;
     SELECT array_agg(meter_no) INTO stale FROM public.oms_meters WHERE supply_is_stale;
     IF stale IS NOT NULL THEN
         touched := touched || oms_topology.place_meters(stale);

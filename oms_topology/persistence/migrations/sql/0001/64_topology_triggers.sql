@@ -53,12 +53,20 @@ CREATE TRIGGER oms_topology_delete AFTER DELETE ON public.network_substation_met
 CREATE TRIGGER oms_topology_truncate AFTER TRUNCATE ON public.network_substation_meters
     FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.mark_mapped_meters();
 
+CREATE TRIGGER mark_moved BEFORE UPDATE OF parent_no ON oms_topology.device
+    FOR EACH ROW WHEN (OLD.parent_no IS DISTINCT FROM NEW.parent_no) EXECUTE FUNCTION oms_topology.mark_device();
+CREATE TRIGGER mark_surveyed AFTER UPDATE OF is_surveyed ON oms_topology.device
+    FOR EACH ROW WHEN (OLD.is_surveyed IS DISTINCT FROM NEW.is_surveyed)
+    EXECUTE FUNCTION oms_topology.mark_surveyed_meters();
+
 -- New rows are marked by the column's default; an UPDATE of status never comes here.
 CREATE TRIGGER oms_topology_mark BEFORE UPDATE OF substation_id, feeder_id, dp_id, status ON public.oms_meters
     FOR EACH ROW
     WHEN (OLD.substation_id IS DISTINCT FROM NEW.substation_id OR OLD.feeder_id IS DISTINCT FROM NEW.feeder_id
           OR OLD.dp_id IS DISTINCT FROM NEW.dp_id OR OLD.status IS DISTINCT FROM NEW.status)
     EXECUTE FUNCTION oms_topology.mark_meter();
+CREATE TRIGGER oms_topology_let_go BEFORE UPDATE OF supply_is_stale ON public.oms_meters
+    FOR EACH ROW WHEN (NEW.supply_is_stale) EXECUTE FUNCTION oms_topology.let_go_of_deleted();
 CREATE TRIGGER oms_topology_delete AFTER DELETE ON public.oms_meters
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.forget_meters();
 CREATE TRIGGER oms_topology_truncate AFTER TRUNCATE ON public.oms_meters
@@ -66,12 +74,14 @@ CREATE TRIGGER oms_topology_truncate AFTER TRUNCATE ON public.oms_meters
 
 INSERT INTO oms_topology.device (kind, code, name, record_id, is_source, longitude, latitude)
 SELECT 'substation', substation_id, name, id, true, location_lng, location_lat
-FROM public.network_substations ORDER BY substation_id;
+FROM public.network_substations WHERE substation_id <> '' ORDER BY substation_id;
 INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
 SELECT 'feeder', f.feeder_id, f.name, f.id, p.device_no, p.device_no, f.location_lng, f.location_lat
 FROM public.network_feeders f
-LEFT JOIN oms_topology.device p ON p.kind = 'substation' AND p.record_id = f.substation_id ORDER BY f.feeder_id;
+LEFT JOIN oms_topology.device p ON p.kind = 'substation' AND p.record_id = f.substation_id
+WHERE f.feeder_id <> '' ORDER BY f.feeder_id;
 INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
 SELECT 'distribution_point', d.dp_id, d.name, d.id, p.device_no, p.device_no, d.location_lng, d.location_lat
 FROM public.network_distribution_points d
-LEFT JOIN oms_topology.device p ON p.kind = 'feeder' AND p.record_id = d.feeder_id ORDER BY d.dp_id;
+LEFT JOIN oms_topology.device p ON p.kind = 'feeder' AND p.record_id = d.feeder_id
+WHERE d.dp_id <> '' ORDER BY d.dp_id;
