@@ -24,8 +24,7 @@ _PAGES = text("SELECT (pg_relation_size('public.oms_meters') / current_setting('
 _DEVICES = text(
     """
     SELECT d.device_no, d.kind, d.code, COALESCE(d.name, ''),
-           d.is_source OR d.normal_parent_no IS NULL AND d.kind = 'substation',
-           COALESCE(d.longitude, 'NaN'), COALESCE(d.latitude, 'NaN')
+           d.is_source, COALESCE(d.longitude, 'NaN'), COALESCE(d.latitude, 'NaN')
     FROM oms_topology.device d ORDER BY d.device_no
     """
 )
@@ -48,8 +47,9 @@ _BRANCHES = text(
 )
 _ALTERNATES = text(
     """
-    SELECT a.meter_no, a.device_no, LEAST(a.priority, 127) FROM oms_topology.alternate_supply a
+    SELECT a.meter_no, a.device_no, GREATEST(LEAST(a.priority, 127), -128) FROM oms_topology.alternate_supply a
     JOIN public.oms_meters m ON m.meter_no = a.meter_no
+    WHERE COALESCE(m.status, 'active') = 'active'
     ORDER BY a.meter_no, a.priority, a.device_no
     """
 )

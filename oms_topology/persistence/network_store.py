@@ -59,6 +59,7 @@ def store_network(engine: Engine, network: SupplyTree) -> None:
         _copy_devices(connection, network)
         _copy_branches(connection, network.columns)
         _copy_meters(connection, network)
+        _copy_alternates(connection, network)
         for step in ("store_devices", "store_branches", "store_meters"):
             connection.exec_driver_sql(script(step))
 
@@ -137,16 +138,32 @@ def _copy_meters(connection: Connection, network: SupplyTree) -> None:
             strict=True,
         ),
     )
+
+
+def _copy_alternates(connection: Connection, network: SupplyTree) -> None:
+    columns = network.columns
+    rows = np.flatnonzero(~_on_the_way(columns, network.supply_parents("normal")))
     _copy(
         connection,
         "COPY new_alternate (meter_row, device_row, priority) FROM STDIN",
         zip(
-            columns.alternate_meter.tolist(),
-            columns.alternate_device.tolist(),
-            columns.alternate_priority.tolist(),
+            columns.alternate_meter[rows].tolist(),
+            columns.alternate_device[rows].tolist(),
+            columns.alternate_priority[rows].tolist(),
             strict=True,
         ),
     )
+
+
+def _on_the_way(columns: NetworkColumns, parents: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Tell which alternates stand above their meter anyway: the same way told twice holds nothing up."""
+    at = columns.meter_device[columns.alternate_meter]
+    above = np.append(parents, -1)
+    met = np.zeros(len(at), dtype=np.bool_)
+    while (at >= 0).any():
+        met |= at == columns.alternate_device
+        at = above[at]
+    return met
 
 
 def _nearest_above(columns: NetworkColumns, parents: NDArray[np.int32], kind: str) -> NDArray[np.int64]:

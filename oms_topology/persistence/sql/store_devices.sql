@@ -3,13 +3,13 @@
 ANALYZE new_device;
 
 INSERT INTO public.network_substations (substation_id, name, location_lat, location_lng)
-SELECT n.code, COALESCE(NULLIF(n.name, ''), n.code), n.latitude, n.longitude
+SELECT n.code, COALESCE(NULLIF(left(n.name, 200), ''), n.code), n.map_latitude, n.map_longitude
 FROM new_device n WHERE n.kind = 'substation' ORDER BY n.row_no
 ON CONFLICT (substation_id) DO UPDATE
 SET name = excluded.name, location_lat = excluded.location_lat, location_lng = excluded.location_lng;
 
 INSERT INTO public.network_feeders (feeder_id, substation_id, name, location_lat, location_lng)
-SELECT n.code, s.id, COALESCE(NULLIF(n.name, ''), n.code), n.latitude, n.longitude
+SELECT n.code, s.id, COALESCE(NULLIF(left(n.name, 200), ''), n.code), n.map_latitude, n.map_longitude
 FROM new_device n
 JOIN new_device u ON u.row_no = n.substation_row
 JOIN public.network_substations s ON s.substation_id = u.code
@@ -19,7 +19,7 @@ SET substation_id = excluded.substation_id, name = excluded.name,
     location_lat = excluded.location_lat, location_lng = excluded.location_lng;
 
 INSERT INTO public.network_distribution_points (dp_id, feeder_id, name, location_lat, location_lng)
-SELECT n.code, f.id, COALESCE(NULLIF(n.name, ''), n.code), n.latitude, n.longitude
+SELECT n.code, f.id, COALESCE(NULLIF(left(n.name, 200), ''), n.code), n.map_latitude, n.map_longitude
 FROM new_device n
 JOIN new_device u ON u.row_no = n.feeder_row
 JOIN public.network_feeders f ON f.feeder_id = u.code
