@@ -59,17 +59,19 @@ END $$;
 CREATE FUNCTION oms_topology.describe_outage(
     p_device oms_topology.device, p_customers integer, p_signal_no bigint,
     OUT severity text, OUT root_cause text, OUT description text, OUT latitude numeric, OUT longitude numeric)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     SELECT CASE WHEN lower(e.severity COLLATE "C") IN ('low', 'medium', 'high', 'critical')
                 THEN lower(e.severity COLLATE "C") ELSE 'high' END,
            left('SCADA Event: ' || COALESCE(e.substation_id, 'N/A') || ' / ' || COALESCE(e.feeder_id, 'N/A'), 200),
            replace(p_device.kind, '_', ' ') || ' ' || p_device.code || ' de-energised; customers without supply: '
                || p_customers || '. ' || COALESCE(e.reason, 'No reason provided.'),
            e.latitude, e.longitude
+    INTO severity, root_cause, description, latitude, longitude
     FROM oms_topology.signal s
     LEFT JOIN public.scada_events e ON e.id = s.record_id::uuid
-    WHERE s.signal_no = p_signal_no
-$$;
+    WHERE s.signal_no = p_signal_no;
+END $$;
 
 CREATE FUNCTION oms_topology.open_outage(
     p_device_no integer, p_started_at timestamptz, p_ended_at timestamptz, p_customers integer, p_signal_no bigint
