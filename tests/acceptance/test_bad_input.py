@@ -279,15 +279,13 @@ TRACES = (
 
 
 @pytest.mark.parametrize(
-    "table", ["oms_outage_events", "oms_event_timeline", "scada_events", "oms_topology.device_state"]
-)
-@pytest.mark.parametrize(
-    ("sqlstate", "error"),
+    ("table", "sqlstate", "error"),
     [
-        ("XX000", StoreError),
-        ("40P01", ConflictError),
-        ("57P01", StoreUnavailableError),
-        ("53300", StoreUnavailableError),
+        ("oms_outage_events", "XX000", StoreError),
+        ("oms_event_timeline", "XX000", StoreError),
+        ("scada_events", "40P01", ConflictError),
+        ("oms_topology.device_state", "57P01", StoreUnavailableError),
+        ("oms_outage_events", "53300", StoreUnavailableError),
     ],
 )
 def test_a_fault_in_the_middle_leaves_nothing_and_the_message_can_be_sent_again(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 MANY = settings(
-    max_examples=3000 if LONG else 250,
+    max_examples=3000 if LONG else 150,
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
@@ -116,7 +116,7 @@ def doors(pg_server: LiveServer) -> Iterator[tuple[Callable[[], Database], Calla
 
 
 @settings(
-    max_examples=150 if LONG else 15, deadline=None,
+    max_examples=150 if LONG else 10, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(st.lists(messages(), min_size=1, max_size=12).flatmap(

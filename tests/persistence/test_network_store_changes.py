@@ -351,7 +351,7 @@ def test_the_image_follows_whatever_plain_sql_does(connection: psycopg.Connectio
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=600 if LONG else 40,
+            max_examples=600 if LONG else 60,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
