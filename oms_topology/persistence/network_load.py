@@ -47,7 +47,8 @@ _BRANCHES = text(
 )
 _ALTERNATES = text(
     """
-    SELECT a.meter_no, a.device_no, GREATEST(LEAST(a.priority, 127), -128) FROM oms_topology.alternate_supply a
+    SELECT a.meter_no, a.device_no, GREATEST(LEAST(a.priority, 127), -128)
+    FROM oms_topology.alternate_supply a
     JOIN public.oms_meters m ON m.meter_no = a.meter_no
     WHERE COALESCE(m.status, 'active') = 'active'
     ORDER BY a.meter_no, a.priority, a.device_no
@@ -72,8 +73,18 @@ _METERS = text(
       AND m.ctid >= CAST(:first AS tid) AND m.ctid < CAST(:past AS tid)
     """
 )
+_METER_ROWS = text(
+    """
+    SELECT m.meter_number, COALESCE(c.customer_id, ''), m.meter_no, COALESCE(m.device_no, -1),
+           COALESCE(m.location_lng::float8, 'NaN'), COALESCE(m.location_lat::float8, 'NaN')
+    FROM public.oms_meters m LEFT JOIN public.oms_customers c ON c.id = m.customer_id
+    WHERE COALESCE(m.status, 'active') = 'active'
+      AND m.ctid >= CAST(:first AS tid) AND m.ctid < CAST(:past AS tid)
+    """
+)
 _CONNECTIONS = 2
 _PAGES_A_CHUNK = 8192
+_METER_TYPES = (">i4", ">i4", ">f8", ">f8")
 
 
 def load_network(engine: Engine) -> NetworkColumns:
@@ -188,20 +199,24 @@ def _share(engine: Engine, snapshot: str, chunks: list[tuple[int, int]]) -> list
 
 
 def _chunk(connection: Connection, first: int, past: int) -> tuple[NDArray[Any], ...]:
-    row = connection.execute(_METERS, {"first": f"({first},0)", "past": f"({past},0)"}).one()
-    if row[0] is None:
-        return (_texts([]), _texts([]), *(np.empty(0, dtype) for dtype in ("i8", "i8", "f8", "f8")))
-    return (
-        _texts(row[0].split("\x1f")),
-        _texts(row[1].split("\x1f")),
-        _from_binary(row[2], ">i4").astype(np.int64),
-        _from_binary(row[3], ">i4").astype(np.int64),
-        _from_binary(row[4], ">f8").astype(np.float64),
-        _from_binary(row[5], ">f8").astype(np.float64),
-    )
+    pages = {"first": f"({first},0)", "past": f"({past},0)"}
+    row = connection.execute(_METERS, pages).one()
+    numbers, customers = (joined.split("\x1f") if joined is not None else [] for joined in row[:2])
+    columns = [_from_binary(column, dtype) for column, dtype in zip(row[2:], _METER_TYPES, strict=True)]
+    if not len(numbers) == len(customers) == len(columns[0]):
+        # A code holds the separator itself: row by row, then.
+        rows = _transposed(connection.execute(_METER_ROWS, pages).all(), 6)
+        numbers, customers, columns = list(rows[0]), list(rows[1]), [np.array(each) for each in rows[2:]]
+    return _texts(numbers), _texts(customers), *_native(columns)
 
 
-def _from_binary(array: bytes, dtype: str) -> NDArray[Any]:
-    """Values of a one-dimensional array without NULLs, as ``array_send`` writes it."""
+def _native(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    return [column.astype(dtype) for column, dtype in zip(columns, ("i8", "i8", "f8", "f8"), strict=True)]
+
+
+def _from_binary(array: bytes | None, dtype: str) -> NDArray[Any]:
+    """Values of a one-dimensional array without NULLs, as ``array_send`` writes it; none for None."""
+    if array is None:
+        return np.empty(0, dtype)
     element = np.dtype([("length", ">i4"), ("value", dtype)])
     return np.frombuffer(array, dtype=element, offset=20)["value"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from sqlalchemy import text
 
+from oms_topology.errors import TopologyError
 from oms_topology.persistence.database import translated_errors
 from oms_topology.persistence.queries import script
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from oms_topology.model import NetworkColumns
 
 __all__ = ["SupplyTree", "store_network"]
+
+_LONGEST_CODE = 64
+_MOST_SHOWN = 5
 
 
 class SupplyTree(Protocol):
@@ -49,11 +53,14 @@ def store_network(engine: Engine, network: SupplyTree) -> None:
     ------
     StoreUnavailableError, ConflictError
         Nothing was written; try again.
+    TopologyError
+        Codes do not fit the columns of the tables (64 characters, none of them NUL); nothing was written.
 
     Notes
     -----
     About 10 s per 100,000 meters, keys and mappings included.
     """
+    _check_codes(network.columns)
     with translated_errors(), engine.begin() as connection:
         connection.execute(text(script("store_network_tables")))
         _copy_devices(connection, network)
@@ -62,6 +69,20 @@ def store_network(engine: Engine, network: SupplyTree) -> None:
         _copy_alternates(connection, network)
         for step in ("store_devices", "store_branches", "store_meters"):
             connection.exec_driver_sql(script(step))
+
+
+def _check_codes(columns: NetworkColumns) -> None:
+    meters = columns.meter_number.tolist()
+    held = [(code, code) for code in (*columns.device_code.tolist(), *meters)]
+    # A customer's code is nobody else's business: the meter tells where to look.
+    held += zip(columns.meter_customer.tolist(), meters, strict=True)
+    unfit = sorted({name for code, name in held if len(code) > _LONGEST_CODE or "\0" in code})
+    if unfit:
+        shown = ", ".join(repr(name[:_LONGEST_CODE]) for name in unfit[:_MOST_SHOWN])
+        raise TopologyError(
+            f"{len(unfit)} codes, or codes of the customers of meters, cannot be stored, beginning with"
+            f" {shown}: give them at most {_LONGEST_CODE} characters, none of them NUL."
+        )
 
 
 def _copy(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
