@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -226,14 +228,14 @@ def connection(pg_server: LiveServer) -> Iterator[psycopg.Connection[Any]]:
     pg_server.drop(database)
 
 
-def deliver(connection: psycopg.Connection[Any], report: Said | Own, seen: set[Said | Own]) -> None:
+def deliver(connection: psycopg.Connection[Any], report: Said | Own) -> bool:
+    """Hand one report in; tell whether it was known already."""
     if isinstance(report, Own):
-        if report not in seen:
-            say(
-                connection, [report.meter], "off" if report.is_off else "on", report.when,
-                source=report.source, event_id=report.key,
-            )  # fmt: skip
-        return
+        say(
+            connection, [report.meter], "off" if report.is_off else "on", report.when,
+            source=report.source, event_id=report.key,
+        )  # fmt: skip
+        return False
     received = report.when if not report.is_sound else at(30)
     message = json.dumps(report.message)
     row = connection.execute(
@@ -245,7 +247,7 @@ def deliver(connection: psycopg.Connection[Any], report: Said | Own, seen: set[S
     ).fetchone()
     assert row is not None
     assert row[0].get("dead_letter_id") is None, row[0]
-    assert row[0]["duplicate"] is (report in seen)
+    return bool(row[0]["duplicate"])
 
 
 def observed(connection: psycopg.Connection[Any]) -> dict[str, Any]:
@@ -336,8 +338,36 @@ def test_any_order_of_arrival_gives_what_the_set_of_reports_means(
     seen: set[Said | Own] = set()
     try:
         for report in reports:
-            deliver(connection, report, seen)
+            if not (isinstance(report, Own) and report in seen):
+                assert deliver(connection, report) is (report in seen)
             seen.add(report)
         assert observed(connection) == expected(Oracle(reports))
     finally:
         connection.rollback()
+
+
+@settings(max_examples=60 if EXAMPLES > 1000 else 6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(reports=st.lists(st.one_of(said, said, own), min_size=8, max_size=20, unique=True))
+def test_arrival_at_once_on_many_connections_gives_the_same(
+    pg_server: LiveServer, reports: list[Said | Own]
+) -> None:
+    database = pg_server.create(upgraded=True)
+    try:
+        database.store_network(Topology.from_text(NETWORK))
+        url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        start = Barrier(4)
+
+        def send(share: list[Said | Own]) -> None:
+            with psycopg.connect(url, options="-c timezone=UTC") as opened:
+                start.wait(30)
+                for report in share:
+                    deliver(opened, report)
+                    opened.commit()
+
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(send, reports[number::4]) for number in range(4)]:
+                done.result()
+        with psycopg.connect(url, options="-c timezone=UTC") as opened:
+            assert observed(opened) == expected(Oracle(reports))
+    finally:
+        pg_server.drop(database)
