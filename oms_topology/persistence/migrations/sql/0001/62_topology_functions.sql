@@ -96,6 +96,12 @@ BEGIN
     UPDATE oms_topology.device p SET is_stale = true
     FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
     WHERE p.device_no = d.parent_no;
+    IF NOT FOUND THEN
+        -- Whatever is marked makes a new version, and only that tells running graphs that a source is gone.
+        UPDATE oms_topology.device SET is_stale = true
+        WHERE device_no = (SELECT min(o.device_no) FROM oms_topology.device o
+                           WHERE NOT EXISTS (SELECT FROM old_rows r WHERE o.kind = TG_ARGV[0] AND o.record_id = r.id));
+    END IF;
     UPDATE public.oms_meters m SET supply_is_stale = true
     FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
     WHERE m.device_no = d.device_no;
@@ -167,6 +173,7 @@ CREATE FUNCTION oms_topology.forget_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply a USING old_rows r WHERE a.meter_no = r.meter_no;
+    UPDATE oms_topology.device d SET is_stale = true FROM old_rows r WHERE d.device_no = r.device_no;
     RETURN NULL;
 END $$;
 
@@ -174,6 +181,7 @@ CREATE FUNCTION oms_topology.forget_all_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply;
+    UPDATE oms_topology.device SET is_stale = true;
     DELETE FROM oms_topology.meter_report;
     DELETE FROM public.scada_event_affected_meters;
     RETURN NULL;
@@ -206,9 +214,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Numbers one supply tree in preorder: children in the order of their numbers, so that a new run gives the same.
--- Returns the devices whose number changed.
+-- Returns the devices whose number changed. By the indexes only: after a bulk load the planner knows nothing of
+-- the table yet, and would read the whole of it for each tree.
 CREATE FUNCTION oms_topology.number_tree(p_root_no integer) RETURNS integer[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     nos     integer[];
     depths  integer[];
