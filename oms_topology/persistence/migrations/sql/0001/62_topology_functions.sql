@@ -4,19 +4,20 @@
 -- waits for this transaction instead of taking the older mark for all there is.
 
 -- A device that was stored without a row of the contract's tables gets it when somebody adds the row. A row with
--- an empty code is nothing that could be asked for, and makes no device.
+-- an empty code is nothing that could be asked for, and makes no device. A code is written only where it is new:
+-- a row whose key is written is locked against everything that refers to it, and events would wait.
 CREATE FUNCTION oms_topology.follow_substations() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE oms_topology.device d SET record_id = r.id
     FROM new_rows r WHERE d.kind = 'substation' AND d.code = r.substation_id AND d.record_id IS NULL;
+    UPDATE oms_topology.device d SET code = r.substation_id, is_stale = true
+    FROM new_rows r WHERE d.kind = 'substation' AND d.record_id = r.id AND d.code <> r.substation_id AND r.substation_id <> '';
     INSERT INTO oms_topology.device (kind, code, name, record_id, is_source, longitude, latitude)
     SELECT 'substation', r.substation_id, r.name, r.id, true, r.location_lng, r.location_lat
     FROM new_rows r WHERE r.substation_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
-        SET code = excluded.code, name = excluded.name,
-            longitude = excluded.longitude, latitude = excluded.latitude,
-            is_stale = device.is_stale OR device.code <> excluded.code;
+        SET name = excluded.name, longitude = excluded.longitude, latitude = excluded.latitude;
     RETURN NULL;
 END $$;
 
@@ -25,15 +26,16 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE oms_topology.device d SET record_id = r.id
     FROM new_rows r WHERE d.kind = 'feeder' AND d.code = r.feeder_id AND d.record_id IS NULL;
+    UPDATE oms_topology.device d SET code = r.feeder_id, is_stale = true
+    FROM new_rows r WHERE d.kind = 'feeder' AND d.record_id = r.id AND d.code <> r.feeder_id AND r.feeder_id <> '';
     INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
     SELECT 'feeder', r.feeder_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
     LEFT JOIN oms_topology.device p ON p.kind = 'substation' AND p.record_id = r.substation_id
     WHERE r.feeder_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
-        SET code = excluded.code, name = excluded.name,
-            longitude = excluded.longitude, latitude = excluded.latitude,
-            is_stale = device.is_stale OR device.code <> excluded.code
+        SET name = excluded.name, longitude = excluded.longitude, latitude = excluded.latitude,
+            is_stale = device.is_stale
                 OR NOT device.parent_is_explicit AND device.parent_no IS DISTINCT FROM excluded.parent_no,
             normal_parent_no = CASE WHEN device.parent_is_explicit
                 THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
@@ -47,15 +49,16 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE oms_topology.device d SET record_id = r.id
     FROM new_rows r WHERE d.kind = 'distribution_point' AND d.code = r.dp_id AND d.record_id IS NULL;
+    UPDATE oms_topology.device d SET code = r.dp_id, is_stale = true
+    FROM new_rows r WHERE d.kind = 'distribution_point' AND d.record_id = r.id AND d.code <> r.dp_id AND r.dp_id <> '';
     INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
     SELECT 'distribution_point', r.dp_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
     LEFT JOIN oms_topology.device p ON p.kind = 'feeder' AND p.record_id = r.feeder_id
     WHERE r.dp_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
-        SET code = excluded.code, name = excluded.name,
-            longitude = excluded.longitude, latitude = excluded.latitude,
-            is_stale = device.is_stale OR device.code <> excluded.code
+        SET name = excluded.name, longitude = excluded.longitude, latitude = excluded.latitude,
+            is_stale = device.is_stale
                 OR NOT device.parent_is_explicit AND device.parent_no IS DISTINCT FROM excluded.parent_no,
             normal_parent_no = CASE WHEN device.parent_is_explicit
                 THEN device.normal_parent_no ELSE excluded.normal_parent_no END,
