@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 KINDS = ("substation", "feeder", "section", "distribution_point")
 STORED = {
     "device": "SELECT kind, code, name, parent_no, normal_parent_no, parent_is_explicit, is_source,"
-    " longitude, latitude, segment_no, position_no, last_position_no, depth, is_stale FROM oms_topology.device",
+    " longitude, latitude, segment_no, position_no, last_position_no, depth, is_stale"
+    " FROM oms_topology.device",
     "branch": "SELECT from_no, to_no, kind, code, is_switch, normally_open, is_open FROM oms_topology.branch",
     "alternate_supply": "SELECT * FROM oms_topology.alternate_supply",
     "oms_meters": "SELECT to_jsonb(m) - 'updated_at' FROM public.oms_meters m",
