@@ -103,7 +103,7 @@ def test_sql_prints_what_an_upgrade_would_run_and_runs_nothing(
 
 def test_maintain_seals_the_audit_once(grid: Database) -> None:
     answer(grid, "events", "replay", "-", stdin=lines(TRIP))
-    assert answer(grid, "db", "maintain", "--min-mib", "0")["indexed_parts"] == 1
+    assert answer(grid, "db", "maintain", "--min-mib", "0")["indexed_parts"] == 2  # statuses, affected meters
     assert answer(grid, "db", "maintain")["indexed_parts"] == 0
 
 

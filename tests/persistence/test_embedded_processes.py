@@ -104,7 +104,7 @@ def test_committed_rows_outlive_a_killed_server(home: Path, user_of: Callable[[P
         user.ask("write")
     main = postmaster(home)
     main.kill()
-    main.wait(30)
+    main.wait(120)
     with EmbeddedServer.start(home) as server, psycopg.connect(server.conninfo("postgres")) as connection:
         assert connection.execute("select count(*) from kept").fetchone() == (20,)
 
@@ -167,5 +167,5 @@ def test_the_terminals_interrupt_does_not_reach_the_server(
         user = user_of(home)
         user.answer()
         user.process.send_signal(signal.SIGINT)
-        user.process.wait(30)
+        user.process.wait(120)
         assert main.is_running()

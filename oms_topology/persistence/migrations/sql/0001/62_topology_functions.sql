@@ -149,26 +149,31 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- The changed rows lead and each meter is looked up by its key: a plan that was kept from a small change must not
+-- read the whole of a large one once for every meter.
 CREATE FUNCTION oms_topology.mark_feeder_mappings() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    UPDATE public.oms_meters m SET supply_is_stale = true
-    FROM changed_rows r
-    WHERE m.id = r.meter_id
-      AND (m.feeder_id IS DISTINCT FROM r.feeder_id
+    UPDATE public.oms_meters SET supply_is_stale = true WHERE id = ANY (ARRAY(
+        SELECT x.id FROM changed_rows r
+        CROSS JOIN LATERAL (
+            SELECT m.id, m.feeder_id, m.dp_id FROM public.oms_meters m WHERE m.id = r.meter_id OFFSET 0) x
+        WHERE x.feeder_id IS DISTINCT FROM r.feeder_id
            -- Then the distribution point may be what decides, and the meter's own feeder an alternate.
            OR EXISTS (SELECT FROM public.network_distribution_points p
-                      WHERE p.id = m.dp_id AND p.feeder_id <> m.feeder_id));
+                      WHERE p.id = x.dp_id AND p.feeder_id <> x.feeder_id)));
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION oms_topology.mark_substation_mappings() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    UPDATE public.oms_meters m SET supply_is_stale = true
-    FROM changed_rows r
-    WHERE m.id = r.meter_id AND m.feeder_id IS NULL
-      AND (m.substation_id IS DISTINCT FROM r.substation_id OR r.priority = 3);  -- 3 may be one fan-out more
+    UPDATE public.oms_meters SET supply_is_stale = true WHERE id = ANY (ARRAY(
+        SELECT x.id FROM changed_rows r
+        CROSS JOIN LATERAL (
+            SELECT m.id, m.substation_id FROM public.oms_meters m
+            WHERE m.id = r.meter_id AND m.feeder_id IS NULL OFFSET 0) x
+        WHERE x.substation_id IS DISTINCT FROM r.substation_id OR r.priority = 3));  -- 3 may be one fan-out more
     RETURN NULL;
 END $$;
 
