@@ -7,6 +7,7 @@ PYTHON is an interpreter that this user can run.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,4 +92,6 @@ def _obey(command: str, server: EmbeddedServer, connection: psycopg.Connection) 
 
 
 if __name__ == "__main__":
+    # A shell in the background hands its children an ignored SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _main()
