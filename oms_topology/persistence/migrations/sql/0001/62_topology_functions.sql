@@ -2,12 +2,15 @@
 -- Triggers only mark what a change touched; settle() computes it, once, when somebody needs it. A mark is
 -- written even where one stands already: the row stays locked then, and a settle() that runs meanwhile
 -- waits for this transaction instead of taking the older mark for all there is.
+--
+-- Statements here keep their plans as long as a session lasts, and the first change it makes may be of one row.
+-- With sequential scans switched off, what is kept looks things up by key, and bears a change of a whole registry.
 
 -- A device that was stored without a row of the contract's tables gets it when somebody adds the row. A row with
 -- an empty code is nothing that could be asked for, and makes no device. A code is written only where it is new:
 -- a row whose key is written is locked against everything that refers to it, and events would wait.
 CREATE FUNCTION oms_topology.follow_substations() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     UPDATE oms_topology.device d SET record_id = r.id
     FROM new_rows r WHERE d.kind = 'substation' AND d.code = r.substation_id AND d.record_id IS NULL;
@@ -22,7 +25,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION oms_topology.follow_feeders() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     UPDATE oms_topology.device d SET record_id = r.id
     FROM new_rows r WHERE d.kind = 'feeder' AND d.code = r.feeder_id AND d.record_id IS NULL;
@@ -31,7 +34,8 @@ BEGIN
     INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
     SELECT 'feeder', r.feeder_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
-    LEFT JOIN oms_topology.device p ON p.kind = 'substation' AND p.record_id = r.substation_id
+    LEFT JOIN LATERAL (SELECT d.device_no FROM oms_topology.device d
+                       WHERE d.kind = 'substation' AND d.record_id = r.substation_id OFFSET 0) p ON true
     WHERE r.feeder_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
         SET name = excluded.name, longitude = excluded.longitude, latitude = excluded.latitude,
@@ -45,7 +49,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION oms_topology.follow_distribution_points() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     UPDATE oms_topology.device d SET record_id = r.id
     FROM new_rows r WHERE d.kind = 'distribution_point' AND d.code = r.dp_id AND d.record_id IS NULL;
@@ -54,7 +58,8 @@ BEGIN
     INSERT INTO oms_topology.device (kind, code, name, record_id, parent_no, normal_parent_no, longitude, latitude)
     SELECT 'distribution_point', r.dp_id, r.name, r.id, p.device_no, p.device_no, r.location_lng, r.location_lat
     FROM new_rows r
-    LEFT JOIN oms_topology.device p ON p.kind = 'feeder' AND p.record_id = r.feeder_id
+    LEFT JOIN LATERAL (SELECT d.device_no FROM oms_topology.device d
+                       WHERE d.kind = 'feeder' AND d.record_id = r.feeder_id OFFSET 0) p ON true
     WHERE r.dp_id <> ''
     ON CONFLICT (kind, record_id) DO UPDATE
         SET name = excluded.name, longitude = excluded.longitude, latitude = excluded.latitude,
@@ -84,36 +89,35 @@ END $$;
 
 -- Whether a distribution point or the meter's own feeder decides depends on the point's feeder.
 CREATE FUNCTION oms_topology.mark_refed_meters() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    UPDATE public.oms_meters m SET supply_is_stale = true
-    FROM old_rows o JOIN new_rows n ON n.id = o.id
-    WHERE n.feeder_id <> o.feeder_id AND m.dp_id = n.id;
+    -- A join of the two would be done pair by pair where its plan was kept from a small change.
+    UPDATE public.oms_meters SET supply_is_stale = true WHERE dp_id = ANY (ARRAY(
+        SELECT x.id FROM (SELECT id, feeder_id FROM new_rows EXCEPT SELECT id, feeder_id FROM old_rows) x));
     RETURN NULL;
 END $$;
 
 -- What fed a deleted device and the meters on it are marked before it goes; what it fed is by its foreign key.
 CREATE FUNCTION oms_topology.forget_devices() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    gone  integer[];
+    above integer[];
 BEGIN
-    UPDATE oms_topology.device p SET is_stale = true
-    FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
-    WHERE p.device_no = d.parent_no;
+    SELECT array_agg(x.device_no), array_agg(x.parent_no) INTO gone, above
+    FROM old_rows r CROSS JOIN LATERAL (
+        SELECT d.device_no, d.parent_no FROM oms_topology.device d
+        WHERE d.kind = TG_ARGV[0] AND d.record_id = r.id OFFSET 0) x;
+    above := ARRAY(SELECT unnest(above) EXCEPT SELECT unnest(gone));
+    UPDATE oms_topology.device SET is_stale = true WHERE device_no = ANY (above);
     IF NOT FOUND THEN
         -- Whatever is marked makes a new version, and only that tells running graphs that a source is gone.
         UPDATE oms_topology.device SET is_stale = true
-        WHERE device_no = (SELECT min(o.device_no) FROM oms_topology.device o
-                           WHERE NOT EXISTS (SELECT FROM old_rows r WHERE o.kind = TG_ARGV[0] AND o.record_id = r.id));
+        WHERE device_no = (SELECT min(device_no) FROM oms_topology.device WHERE device_no <> ALL (gone));
     END IF;
-    UPDATE public.oms_meters m SET supply_is_stale = true
-    FROM old_rows r JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
-    WHERE m.device_no = d.device_no;
-    UPDATE public.oms_meters m SET supply_is_stale = true
-    FROM old_rows r
-    JOIN oms_topology.device d ON d.kind = TG_ARGV[0] AND d.record_id = r.id
-    JOIN oms_topology.alternate_supply a ON a.device_no = d.device_no
-    WHERE m.meter_no = a.meter_no;
-    DELETE FROM oms_topology.device d USING old_rows r WHERE d.kind = TG_ARGV[0] AND d.record_id = r.id;
+    UPDATE public.oms_meters SET supply_is_stale = true WHERE device_no = ANY (gone) OR meter_no = ANY (ARRAY(
+        SELECT meter_no FROM oms_topology.alternate_supply WHERE device_no = ANY (gone)));
+    DELETE FROM oms_topology.device WHERE device_no = ANY (gone);
     RETURN NULL;
 END $$;
 
@@ -178,7 +182,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION oms_topology.forget_meters() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply a USING old_rows r WHERE a.meter_no = r.meter_no;
     UPDATE oms_topology.device d SET is_stale = true FROM old_rows r WHERE d.device_no = r.device_no;
@@ -299,9 +303,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM public.oms_meters m
     LEFT JOIN oms_topology.device given ON m.device_is_explicit AND given.device_no = m.device_no
     LEFT JOIN public.network_distribution_points dp ON dp.id = m.dp_id
-    LEFT JOIN oms_topology.device dpd ON dpd.kind = 'distribution_point' AND dpd.record_id = dp.id
-    LEFT JOIN oms_topology.device fd ON fd.kind = 'feeder' AND fd.record_id = m.feeder_id
-    LEFT JOIN oms_topology.device sd ON sd.kind = 'substation' AND sd.record_id = m.substation_id
+    LEFT JOIN LATERAL (SELECT d.device_no, d.is_surveyed FROM oms_topology.device d
+                       WHERE d.kind = 'distribution_point' AND d.record_id = dp.id OFFSET 0) dpd ON true
+    LEFT JOIN LATERAL (SELECT d.device_no FROM oms_topology.device d
+                       WHERE d.kind = 'feeder' AND d.record_id = m.feeder_id OFFSET 0) fd ON true
+    LEFT JOIN LATERAL (SELECT d.device_no FROM oms_topology.device d
+                       WHERE d.kind = 'substation' AND d.record_id = m.substation_id OFFSET 0) sd ON true
     LEFT JOIN LATERAL (
         SELECT d.device_no, f.feeder_id
         FROM public.network_feeder_meters f
@@ -320,7 +327,7 @@ $$;
 
 -- Places the given meters, by sets; returns the segments they left or joined.
 CREATE FUNCTION oms_topology.place_meters(p_meter_nos integer[]) RETURNS integer[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     touched integer[];
 BEGIN
@@ -382,7 +389,7 @@ END $$;
 -- Brings the preorder up to date with all marks; returns whether there were any. Cheap when not.
 -- Holds the topology lock until the transaction ends: shared by readers, exclusive while it changes.
 CREATE FUNCTION oms_topology.settle() RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     roots   integer[];
     marked  integer[];
