@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import networkx as nx
-import numpy as np
-
-from oms_topology.graph.cleaning import GONE
+from oms_topology.graph.column_graph import ColumnGraph
+from oms_topology.graph.facts import NetworkFacts
+from oms_topology.graph.node_names import CodeNames, RowNames
+from oms_topology.graph.supply_tree import SupplyTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import networkx as nx
 
     from oms_topology.graph.index import SupplyIndex
+    from oms_topology.graph.node_names import NodeNames
 
 __all__ = ["directed_graph"]
 
 
-def directed_graph(index: SupplyIndex) -> nx.DiGraph[Any]:
+def directed_graph(index: SupplyIndex, *, nodes: Literal["codes", "rows"] = "codes") -> nx.DiGraph[Any]:
     """Draw a state as a frozen ``networkx.DiGraph``, edges in the direction of supply.
 
     Parameters
     ----------
     index : SupplyIndex
         The state.
+    nodes : {"codes", "rows"}
+        What the nodes are called: as people call them, or by number, devices in row order from 0 and
+        meters after them.
 
     Returns
     -------
-    networkx.DiGraph
+    ColumnGraph
         Nodes are the codes of devices and meters (the pair ``(kind, code)`` where kinds share a
         code), with ``kind``, and for devices ``name``, ``longitude``, ``latitude``; edges lead from
         a device to what it supplies, with ``kind`` and ``code`` of the branch. What has no supply
-        stands alone. About 4 us and 500 bytes a node.
+        stands alone. A view of the index and the columns: it is drawn in less than a millisecond at
+        any size and holds nothing per node; it does not change when the network does.
     """
-    graph: nx.DiGraph[Any] = nx.DiGraph()
-    devices, meters = _device_nodes(index), _meter_nodes(index)
-    graph.add_nodes_from(_device_items(index, devices))
-    graph.add_nodes_from((meter, {"kind": "meter"}) for meter in meters if meter is not None)
-    graph.add_edges_from(_branch_edges(index, devices))
-    graph.add_edges_from(_service_edges(index, devices, meters))
-    nx.freeze(graph)
-    return graph
-
-
-def _device_nodes(index: SupplyIndex) -> list[Any]:
-    columns, shared = index.network.columns, index.network.names.shared
-    kinds, codes = columns.device_kind.tolist(), columns.device_code.tolist()
-    return [(kind, code) if code in shared else code for kind, code in zip(kinds, codes, strict=True)]
-
-
-def _meter_nodes(index: SupplyIndex) -> list[Any]:
-    columns, shared = index.network.columns, index.network.names.shared
-    nodes: list[Any] = [("meter", code) if code in shared else code for code in columns.meter_number.tolist()]
-    for row in np.flatnonzero(columns.meter_device == GONE).tolist():
-        nodes[row] = None
-    return nodes
-
-
-def _device_items(index: SupplyIndex, nodes: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    columns = index.network.columns
-    table = (columns.device_kind, columns.device_name, columns.device_longitude, columns.device_latitude)
-    keys = ("kind", "name", "longitude", "latitude")
-    for node, *values in zip(nodes, *(column.tolist() for column in table), strict=True):
-        yield node, dict(zip(keys, values, strict=True))
-
-
-def _branch_edges(index: SupplyIndex, nodes: list[Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    columns = index.network.columns
-    for device in index.forest.order.tolist():
-        branch = index.forest.parent_branch[device]
-        if branch >= 0:
-            facts = {"kind": columns.branch_kind[branch], "code": columns.branch_code[branch]}
-            yield nodes[index.forest.parent[device]], nodes[device], facts
-
-
-def _service_edges(
-    index: SupplyIndex, devices: list[Any], meters: list[Any]
-) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    for meter in index.meter_order[: index.supplied].tolist():
-        yield devices[index.meter_feed[meter]], meters[meter], {"kind": "service", "code": ""}
+    tree = SupplyTree.of(index)
+    names: NodeNames
+    if nodes == "codes":
+        names = CodeNames(index.network, tree.present)
+    else:
+        names = RowNames(tree.devices, tree.meters, tree.present)
+    return ColumnGraph.drawn(tree, names, NetworkFacts(index))
