@@ -145,11 +145,11 @@ def padded(data: Matrix, count: int, width: int) -> Matrix:
     starts, lengths = _spans(data)
     rows = np.full((len(starts), width + 1), PAD, dtype=np.uint8)
     rows[:, width] = 0
-    for length in np.unique(lengths).tolist():
-        chosen = np.flatnonzero(lengths == length)
+    for length in np.flatnonzero(np.bincount(np.minimum(lengths, width + 1))).tolist():
         if length > width:
-            rows[chosen] = 0
+            rows[lengths > width] = 0
         elif length:
+            chosen = np.flatnonzero(lengths == length)
             source = np.ndarray((len(data) - length + 1,), f"V{length}", data, strides=(1,))
             target = np.ndarray((len(rows),), f"V{length}", rows, strides=(width + 1,))
             target[chosen] = source[starts[chosen]]
@@ -164,7 +164,7 @@ def _without_odd(rows: Matrix) -> Matrix:
     return rows
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _parts(width: int) -> tuple[list[NDArray[np.uint32]], int]:
     """Tell what two bytes at each place add to the CRC of a row: CRC-32 is linear over XOR."""
     plain = bytearray(b"\xff" * width)

@@ -1,4 +1,4 @@
-"""From meter numbers to rows and back: ten million of them in some 18 bytes each, numbers included."""
+"""From meter numbers to rows and back: ten million of them in some 20 bytes each, numbers included."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ __all__ = ["CodeTable"]
 
 _BUILD = 1 << 16
 _BATCH = 1 << 14
-_SLOTS_PER_CODE = 2
+_FEW = 24
 _LEAST_WIDTH = 7  # rows of 8 bytes compare as one integer
 _SAMPLES = 64
 _LEAST_CONTAINED = 3
-_SEARCHED_BYTES = 1 << 24
+_SEARCHED_BYTES = 1 << 22
 _crc = zlib.crc32
 
 
 class CodeTable:
     """A hash index over a column of codes that keeps the codes itself, as bytes of one width.
 
-    Beside a row of bytes per code it has two 4-byte slots per code, searched by linear probing from
+    Beside a row of bytes per code it has 10 bytes of slots per code, searched by linear probing from
     the CRC-32 of the row. Codes that are much longer than the others, that have a NUL or that cannot
     be written as UTF-8 are kept aside in a dictionary, as are those appended later: some 200 bytes
     each. Codes can be appended but never leave; a copy made by :meth:`fork` appends on its own.
@@ -101,7 +101,7 @@ class CodeTable:
         gaps = np.flatnonzero(matrix[:, 0] == 0)
         self._has_gaps = len(gaps) > 0
         doubled = self._set_apart(codes, gaps)
-        self._slots = np.full(_SLOTS_PER_CODE * len(codes) + 1, -1, dtype=np.int32)
+        self._slots = np.full(5 * len(codes) // 2 + 1, -1, dtype=np.int32)
         doubled += _filled(self._slots, matrix)
         self.duplicate_rows = np.array(sorted(doubled), dtype=np.int32)
         data = matrix.tobytes()
@@ -169,7 +169,7 @@ class CodeTable:
         return found
 
     def _rows_of(self, keys: Matrix) -> NDArray[np.int32]:
-        """Look up rows of bytes, all at once; those that collide go on to their next slots."""
+        """Look up rows of bytes, all at once; those that collide go on, the last few one by one."""
         slots, size = self._slots, np.uint32(len(self._slots))
         marks = hashes(keys)
         slot = (marks - marks // size * size).astype(np.intp)
@@ -180,7 +180,7 @@ class CodeTable:
         row, found[misses] = found[misses], -1
         left = misses[row >= 0]
         slot = slot[left]
-        while len(left):
+        while len(left) > _FEW:
             slot += 1
             slot[slot == len(slots)] = 0
             row = slots.take(slot)
@@ -188,6 +188,9 @@ class CodeTable:
             found[left[hit]] = row[hit]
             goes_on = np.flatnonzero(~hit & (row >= 0))
             left, slot = left[goes_on], slot[goes_on]
+        for at in left[keys[left, 0] != 0].tolist():
+            text = keys[at, :-1].tobytes().rstrip(b"\xff")
+            found[at] = self.row(text.decode(errors="surrogateescape"))
         return found
 
     def _holds(self, rows: NDArray[np.int32], keys: Matrix) -> NDArray[np.bool_]:
@@ -270,7 +273,7 @@ class CodeTable:
         return closest_of(code, found or self._containing(code, n), n)
 
     def _containing(self, code: str, n: int) -> list[str]:
-        """Find codes that contain another, among the first million or so."""
+        """Find codes that contain another, among the first few hundred thousand."""
         key = code.encode(errors="replace")
         rows: dict[int, None] = {}
         at = self._data.find(key, 0, _SEARCHED_BYTES) if len(key) >= _LEAST_CONTAINED else -1
@@ -322,10 +325,11 @@ def _revived(plain: dict[str, Any]) -> CodeTable:
 
 def _cut(rows: Matrix, width: int) -> Matrix:
     """Give rows of bytes another width; those that do not fit are left out."""
-    fits = (rows[:, width:-1] == PAD).all(axis=1)
-    cut = np.full((int(fits.sum()), width + 1), PAD, dtype=np.uint8)
+    if width < rows.shape[1] - 1:
+        rows = rows[rows[:, width] == PAD]
     kept = min(width, rows.shape[1] - 1)
-    cut[:, :kept], cut[:, width] = rows[fits, :kept], 0
+    cut = np.full((len(rows), width + 1), PAD, dtype=np.uint8)
+    cut[:, :kept], cut[:, width] = rows[:, :kept], 0
     return cut
 
 
@@ -351,17 +355,17 @@ def _filled(slots: NDArray[np.int32], matrix: Matrix) -> list[int]:
     for first in range(0, len(matrix), _BUILD):
         block = matrix[first : first + _BUILD]
         marks[first : first + _BUILD] = hashes(block)
-        left = np.flatnonzero(block[:, 0]) + first
-        slot = (marks[left] % np.uint32(len(slots))).astype(np.intp)
+        left = (np.flatnonzero(block[:, 0]) + first).astype(np.int32)
+        slot = (marks.take(left) % np.uint32(len(slots))).astype(np.intp)
         while len(left):
-            free = slots[slot] < 0
-            slots[slot[free][::-1]] = left[free][::-1]
-            holder = slots[slot]
+            free = np.flatnonzero(slots.take(slot) < 0)[::-1]
+            slots[slot.take(free)] = left.take(free)
+            holder = slots.take(slot)
             lost = np.flatnonzero(holder != left)
-            left, slot, holder = left[lost], slot[lost] + 1, holder[lost]
+            left, slot, holder = left.take(lost), slot.take(lost) + 1, holder.take(lost)
             slot[slot == len(slots)] = 0
-            alike = np.flatnonzero(marks[left] == marks[holder])
-            alike = alike[_alike(matrix.take(left[alike], axis=0), matrix.take(holder[alike], axis=0))]
+            alike = np.flatnonzero(marks.take(left) == marks.take(holder))
+            alike = alike[_alike(*(matrix.take(rows.take(alike), axis=0) for rows in (left, holder)))]
             if len(alike):
                 doubled += left[alike].tolist()
                 left, slot = np.delete(left, alike), np.delete(slot, alike)

@@ -157,22 +157,23 @@ class Names:
             Row of the device, row of the meter; -1 for none. Where both are -1 the code is unknown, a
             switch's, or names several things: :meth:`locate` tells which. Some 0.15 us each.
         """
-        count = len(codes)
-        devices = np.fromiter(map(self.devices.get, codes, repeat(-1)), dtype=np.int32, count=count)
-        meters = np.full(count, -1, dtype=np.int32)
-        rest = np.flatnonzero(devices < 0)
-        meters[rest] = self.meters.rows(codes if len(rest) == count else [codes[at] for at in rest.tolist()])
+        meters = self.meters.rows(codes)
         found = np.flatnonzero(meters >= 0)
         meters[found[columns.meter_device[meters[found]] < -1]] = -1
         if self.shared:
             meters[[at for at in found.tolist() if str(codes[at]) in self.shared]] = -1
+        devices = np.full(len(meters), -1, dtype=np.int32)
+        rest = np.flatnonzero(meters < 0)
+        texts = codes if len(rest) == len(meters) else [codes[at] for at in rest.tolist()]
+        devices[rest] = np.fromiter(map(self.devices.get, texts, repeat(-1)), np.int32, len(rest))
         return devices, meters
 
     def _near(self, columns: NetworkColumns, code: str) -> list[str]:
         """Codes that look alike, of devices, switches and the meters that are there."""
-        found = near_among(code, (self.devices, self.switch_rows, self.shared), _SUGGESTED)
         meters = self.meters.near(code, 2 * _SUGGESTED)
-        found += [number for number in meters if not _is_gone(columns, self.meters.row(number))]
+        found = [number for number in meters if not _is_gone(columns, self.meters.row(number))]
+        pools = (self.devices, self.switch_rows, self.shared)
+        found += near_among(code, pools, _SUGGESTED, tries_twice=not found)
         return closest_of(code, found, _SUGGESTED)
 
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SMALL", "alphabet", "close_rows", "closest_of", "guesses", "near_among", "second_guesses"]
 
-SMALL = 40_000
+SMALL = 20_000
 """So many codes are compared one by one; of more, guesses are looked up."""
 
 _LONGEST = 64
 _BLOCK = 1 << 13
-_SECOND_GUESSES = 60_000
+_SECOND_GUESSES = 45_000
 _SHORTEST_PART = 4
 
 
@@ -78,7 +78,7 @@ def _block_distances(word: list[int], letters: Matrix) -> NDArray[np.uint8]:
 
 
 def close_rows(code: str, rows: Matrix, n: int) -> NDArray[np.intp]:
-    """Find the codes nearest to one, at most a third of it away, by comparing all.
+    """Find the codes nearest to one, at most a third of the shorter one away, by comparing all.
 
     Parameters
     ----------
@@ -94,11 +94,16 @@ def close_rows(code: str, rows: Matrix, n: int) -> NDArray[np.intp]:
     int array
         Rows, the nearest first; with those that are just as far as the n-th, so that a tie can be broken.
     """
-    away = distances(code, rows)
-    close = np.flatnonzero((away <= max(1, len(code) // 3)) & (rows[:, 0] != 0))
+    lengths = (np.ascontiguousarray(rows[:, :-1].T) != PAD).sum(axis=0)
+    allowed = np.maximum(1, np.minimum(lengths, len(code)) // 3)
+    close = np.flatnonzero(
+        (np.abs(lengths - len(code.encode(errors="replace"))) <= allowed) & (rows[:, 0] != 0)
+    )
+    away = distances(code, rows.take(close, axis=0))
     if len(close) > n:
-        close = close[away[close] <= np.partition(away[close], n - 1)[n - 1]]
-    return close
+        allowed[close] = np.minimum(allowed[close], np.partition(away, n - 1)[n - 1])
+    chosen: NDArray[np.intp] = close[away <= allowed[close]]
+    return chosen
 
 
 def closest_of(code: str, candidates: Iterable[str], n: int) -> list[str]:
@@ -122,7 +127,7 @@ def closest_of(code: str, candidates: Iterable[str], n: int) -> list[str]:
     if not texts:
         return []
     texts.sort()
-    rows = padded(spelled(texts), len(texts), _LONGEST)
+    rows = padded(spelled(texts), len(texts), min(max(map(len, texts)), _LONGEST))
     away = distances(code, rows).tolist()
     order = sorted(range(len(texts)), key=lambda at: (away[at], -_common(code, texts[at]), texts[at]))
     return [texts[at] for at in order[:n]]
@@ -158,6 +163,8 @@ def guesses(code: str, letters: str, samples: Sequence[str]) -> list[str]:
         of at least four letters; and all that is one letter left out, added, changed or swapped away.
     """
     code = code[:_LONGEST]
+    if not code.strip():
+        return []
     forms = dict.fromkeys((code, code.strip(), code.upper(), code.strip().upper(), code.lower()))
     found = dict.fromkeys(forms)
     for sample in samples:
@@ -182,7 +189,7 @@ def _edits(code: str, letters: str) -> Iterable[str]:
 
 
 def second_guesses(code: str, letters: str) -> Matrix:
-    """Guess at what is two edits away, with the most frequent letters only where there are many.
+    """Guess at what is two edits away; of many letters only its own and the most frequent are tried.
 
     Parameters
     ----------
@@ -193,9 +200,9 @@ def second_guesses(code: str, letters: str) -> Matrix:
 
     Returns
     -------
-    uint8 array, shape (at most some 60,000, width + 1)
-        As :func:`~oms_topology.graph.code_bytes.padded`, some more than once, some with a gap that
-        no code has; none at all for a code that is not ASCII or has more than 64 letters.
+    uint8 array, shape (at most some 45,000, width + 1)
+        As :func:`~oms_topology.graph.code_bytes.padded`, some more than once, some with a gap
+        of :data:`PAD`; none at all for a code that is not ASCII or has more than 64 letters.
     """
     if not code.isascii() or len(code) > _LONGEST:
         return np.empty((0, 2), dtype=np.uint8)
@@ -203,30 +210,33 @@ def second_guesses(code: str, letters: str) -> Matrix:
     width = len(plain) + 2
     start = np.full((1, width + 1), PAD, dtype=np.uint8)
     start[0, : len(plain)], start[0, width] = plain, 0
-    usable = int((_SECOND_GUESSES**0.5) / (2 * width))
-    plain_letters = [letter for letter in letters if "\0" < letter < "\x80"]
+    usable = int((2 * _SECOND_GUESSES) ** 0.5 / (2 * width)) - 1
+    plain_letters = sorted(
+        filter(str.isascii, letters.replace("\0", "")), key=lambda letter: letter not in code
+    )
     tried = np.frombuffer("".join(plain_letters[: max(usable, 1)]).encode(), dtype=np.uint8)
-    once = _all_edits(start, tried)
-    return _all_edits(once, tried) if len(once) ** 2 <= 2 * _SECOND_GUESSES else once
-
-
-def _all_edits(rows: Matrix, letters: Matrix) -> Matrix:
-    count, width = len(rows), rows.shape[1] - 1
     pieces = []
-    for at in range(width):
-        shorter, swapped = rows.copy(), rows.copy()
-        shorter[:, at : width - 1], shorter[:, width - 1] = rows[:, at + 1 : width], PAD
-        swapped[:, at : at + 2] = rows[:, at : at + 2][:, ::-1]
-        pieces += [shorter, swapped] if at < width - 1 else [shorter]
-        changed = np.repeat(rows[:, None], len(letters), axis=1)
-        longer = changed.copy()
-        longer[:, :, at + 1 : width] = changed[:, :, at : width - 1]
-        changed[:, :, at] = longer[:, :, at] = letters
-        pieces += [each.reshape(count * len(letters), width + 1) for each in (changed, longer)]
+    for first in range(len(plain) + 1):
+        once = _edited_at(start, first, tried)
+        pieces += [_edited_at(once, then, tried) for then in range(first, width)]
     return np.concatenate(pieces)
 
 
-def near_among(code: str, pools: Sequence[Collection[str]], n: int) -> list[str]:
+def _edited_at(rows: Matrix, at: int, letters: Matrix) -> Matrix:
+    """Edit each row at one place: leave out, swap with the next, change, add before."""
+    count, width, tried = len(rows), rows.shape[1] - 1, len(letters)
+    edited = np.empty((2 + 2 * tried, count, width + 1), dtype=np.uint8)
+    edited[:] = rows
+    edited[0, :, at : width - 1], edited[0, :, width - 1] = rows[:, at + 1 : width], PAD
+    if at < width - 1:
+        edited[1, :, at], edited[1, :, at + 1] = rows[:, at + 1], rows[:, at]
+    longer = edited[2 + tried :]
+    longer[:, :, at + 1 : width] = rows[:, at : width - 1]
+    edited[2 : 2 + tried, :, at] = longer[:, :, at] = letters[:, None]
+    return edited.reshape(-1, width + 1)
+
+
+def near_among(code: str, pools: Sequence[Collection[str]], n: int, *, tries_twice: bool = True) -> list[str]:
     """Suggest codes out of dictionaries or sets, without going through them one by one.
 
     Parameters
@@ -237,24 +247,24 @@ def near_among(code: str, pools: Sequence[Collection[str]], n: int) -> list[str]
         The codes that exist.
     n : int
         How many to suggest.
+    tries_twice : bool
+        Where there are too many codes to compare all, look also for those two edits away.
 
     Returns
     -------
     list of str
-        Best first; empty where nothing looks alike. Some milliseconds at most.
+        Best first; empty where nothing looks alike. Some milliseconds.
     """
     names = [name for pool in pools if len(pool) <= SMALL for name in pool]
     samples = [name for pool in pools for name in _first_of(pool)]
     letters = alphabet(samples)
-    tried = guesses(code, letters, samples)
-    found = [guess for guess in tried for pool in pools if guess in pool]
+    found = [guess for guess in guesses(code, letters, samples) for pool in pools if guess in pool]
     if names:
         rows = padded(spelled(names), len(names), min(max(map(len, names)), _LONGEST))
         found += [names[at] for at in close_rows(code, rows, n).tolist()]
-    if not found and len(names) < sum(map(len, pools)):
-        far = second_guesses(code, letters)
-        whole = (far[:, :-2] != PAD) | (far[:, 1:-1] == PAD)
-        found = [guess for guess in texts_of(far[whole.all(axis=1)]) for pool in pools if guess in pool]
+    if tries_twice and not found and len(names) < sum(map(len, pools)):
+        texts = set(texts_of(second_guesses(code, letters)))
+        found = [text for pool in pools if pool for text in texts if text in pool]
     return closest_of(code, found, n)
 
 
