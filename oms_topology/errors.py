@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from oms_topology.model.finding import Finding
 
@@ -25,6 +26,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailableError",
     "TopologyError",
+    "TopologyHistoryError",
     "UnknownDeadLetterError",
     "UnknownDeviceError",
     "ValidationError",
@@ -82,6 +84,45 @@ class AmbiguousDeviceError(TopologyError):
         super().__init__(
             f"The code {self.code!r} is used by a {' and a '.join(self.kinds)}; pass kind= to say which."
         )
+
+
+class TopologyHistoryError(TopologyError):
+    """A past network that the database does not remember, or a version that it does not have yet.
+
+    Attributes
+    ----------
+    as_of : datetime or int or None
+        The instant or the ``topology_version`` that was asked for.
+    first_version : int or None
+        The oldest version that can be asked for; None in a database without any.
+    first_at : datetime or None
+        Since when that stood.
+    newest_version : int
+        The network of now; 0 in a database without any.
+    """
+
+    def __init__(
+        self,
+        as_of: datetime | int | None,
+        first_version: int | None,
+        first_at: datetime | None,
+        newest_version: int,
+    ) -> None:
+        self.as_of = as_of
+        self.first_version = first_version
+        self.first_at = first_at
+        self.newest_version = newest_version
+        if isinstance(as_of, int) and as_of > newest_version:
+            said = f"There is no topology version {as_of} yet; the newest is {newest_version}."
+        elif first_at is None:
+            said = "The database remembers no version of the topology."
+        else:
+            asked = f"version {as_of}" if isinstance(as_of, int) else f"{as_of:%Y-%m-%d %H:%M:%S %Z}"
+            said = (
+                f"No network is known as of {asked}: the oldest that is remembered is version"
+                f" {first_version}, of {first_at:%Y-%m-%d %H:%M:%S %Z}. Ask for that one or a later one."
+            )
+        super().__init__(said)
 
 
 class ValidationError(TopologyError):

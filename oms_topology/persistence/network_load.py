@@ -1,56 +1,66 @@
-"""Reads the network from the tables into columns, at near the speed of the server's own COPY."""
+"""Reads the network, as it is or as it was, into columns, at near the speed of the server's own COPY."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import text
 
+from oms_topology.errors import TopologyHistoryError
 from oms_topology.model import NetworkColumns
 from oms_topology.persistence.database import translated_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
 __all__ = ["load_network"]
 
 _SETTLE = text("SELECT oms_topology.settle()")
-_VERSION = text("SELECT COALESCE(max(topology_version), 0) FROM oms_topology.topology_change")
+_VERSIONS = text(
+    """
+    SELECT f.topology_version, f.changed_at, l.topology_version
+    FROM (SELECT topology_version, changed_at FROM oms_topology.topology_change
+          ORDER BY topology_version LIMIT 1) f,
+         (SELECT max(topology_version) AS topology_version FROM oms_topology.topology_change) l
+    """
+)
+_VERSION_AT = text("SELECT oms_topology.topology_version_at(:instant)")
 _SNAPSHOT = text("SELECT pg_export_snapshot()")
 _PAGES = text("SELECT (pg_relation_size('public.oms_meters') / current_setting('block_size')::int)::int")
 _DEVICES = text(
     """
     SELECT d.device_no, d.kind, d.code, COALESCE(d.name, ''),
            d.is_source, COALESCE(d.longitude, 'NaN'), COALESCE(d.latitude, 'NaN')
-    FROM oms_topology.device d ORDER BY d.device_no
+    FROM oms_topology.devices_as_of(:version) d ORDER BY d.device_no
     """
 )
 # A device that no drawn branch joins to its feeding device hangs on it directly.
 _BRANCHES = text(
     """
+    WITH b AS MATERIALIZED (SELECT * FROM oms_topology.branches_as_of(:version))
     SELECT b.from_no, b.to_no, b.kind, COALESCE(b.code, ''), b.is_switch, b.normally_open, b.is_open,
            b.branch_no
-    FROM oms_topology.branch b
+    FROM b
     UNION ALL
     SELECT d.normal_parent_no, d.device_no, 'direct', '', false, false, false, 2147483647
-    FROM oms_topology.device d
+    FROM oms_topology.devices_as_of(:version) d
     WHERE d.normal_parent_no IS NOT NULL
-      AND NOT EXISTS (SELECT FROM oms_topology.branch b
-                      WHERE b.to_no = d.device_no AND b.from_no = d.normal_parent_no)
-      AND NOT EXISTS (SELECT FROM oms_topology.branch b
-                      WHERE b.from_no = d.device_no AND b.to_no = d.normal_parent_no)
+      AND NOT EXISTS (SELECT FROM b WHERE b.to_no = d.device_no AND b.from_no = d.normal_parent_no)
+      AND NOT EXISTS (SELECT FROM b WHERE b.from_no = d.device_no AND b.to_no = d.normal_parent_no)
     ORDER BY branch_no, 2
     """
 )
 _ALTERNATES = text(
     """
     SELECT a.meter_no, a.device_no, GREATEST(LEAST(a.priority, 127), -128)
-    FROM oms_topology.alternate_supply a
-    JOIN public.oms_meters m ON m.meter_no = a.meter_no
-    WHERE COALESCE(m.status, 'active') = 'active'
+    FROM oms_topology.alternates_as_of(:version) a
     ORDER BY a.meter_no, a.priority, a.device_no
     """
 )
@@ -65,21 +75,34 @@ _PRIORITIES = text(
 _METERS = text(
     """
     SELECT string_agg(m.meter_number, E'\\x1f'), string_agg(COALESCE(c.customer_id, ''), E'\\x1f'),
-           array_send(array_agg(m.meter_no)), array_send(array_agg(COALESCE(m.device_no, -1))),
+           array_send(array_agg(m.meter_no)), array_send(array_agg(m.listed_device_no)),
            array_send(array_agg(COALESCE(m.location_lng::float8, 'NaN'))),
            array_send(array_agg(COALESCE(m.location_lat::float8, 'NaN')))
     FROM public.oms_meters m LEFT JOIN public.oms_customers c ON c.id = m.customer_id
-    WHERE COALESCE(m.status, 'active') = 'active'
+    WHERE m.listed_device_no IS NOT NULL
       AND m.ctid >= CAST(:first AS tid) AND m.ctid < CAST(:past AS tid)
     """
 )
 _METER_ROWS = text(
     """
-    SELECT m.meter_number, COALESCE(c.customer_id, ''), m.meter_no, COALESCE(m.device_no, -1),
+    SELECT m.meter_number, COALESCE(c.customer_id, ''), m.meter_no, m.listed_device_no,
            COALESCE(m.location_lng::float8, 'NaN'), COALESCE(m.location_lat::float8, 'NaN')
     FROM public.oms_meters m LEFT JOIN public.oms_customers c ON c.id = m.customer_id
-    WHERE COALESCE(m.status, 'active') = 'active'
+    WHERE m.listed_device_no IS NOT NULL
       AND m.ctid >= CAST(:first AS tid) AND m.ctid < CAST(:past AS tid)
+    """
+)
+# What a meter is beside its place is told as it is today, of the meter that has the number today.
+_FORMER_METERS = text(
+    """
+    SELECT f.meter_no, COALESCE(f.meter_number, ''), f.device_no, COALESCE(c.customer_id, ''),
+           COALESCE(m.location_lng::float8, 'NaN'), COALESCE(m.location_lat::float8, 'NaN'),
+           COALESCE((SELECT min(s.priority) FROM public.network_substation_meters s
+                     WHERE s.meter_id = m.id AND s.priority BETWEEN 1 AND 3), 0)
+    FROM oms_topology.former_meters(:version) f
+    LEFT JOIN public.oms_meters m ON m.meter_number = f.meter_number
+    LEFT JOIN public.oms_customers c ON c.id = m.customer_id
+    ORDER BY f.meter_no
     """
 )
 _CONNECTIONS = 2
@@ -87,49 +110,71 @@ _PAGES_A_CHUNK = 8192
 _METER_TYPES = (">i4", ">i4", ">f8", ">f8")
 
 
-def load_network(engine: Engine) -> NetworkColumns:
-    """Read devices, branches, active meters and alternate supplies, all of one instant.
+@dataclass(slots=True)
+class _Meters:
+    number: NDArray[np.object_]
+    customer: NDArray[np.object_]
+    meter_no: NDArray[np.int64]
+    device_no: NDArray[np.int64]
+    longitude: NDArray[np.float64]
+    latitude: NDArray[np.float64]
+    priority: NDArray[np.int8]
+
+
+def load_network(engine: Engine, *, as_of: datetime | int | None = None) -> NetworkColumns:
+    """Read devices, branches, active meters and alternate supplies, all of one version of the topology.
 
     Parameters
     ----------
     engine : sqlalchemy.Engine
         A database with the schema of this version.
+    as_of : datetime or int, optional
+        The network as it stood then: an instant, aware of its zone (what was settled by then; one that is
+        yet to come is now), or a ``topology_version``. By default the network of now.
 
     Returns
     -------
     NetworkColumns
-        Devices in the order of their numbers, meters in the order of the table. A meter that no
-        device feeds has -1.
+        Devices in the order of their numbers; meters in the order of the table, then, by their numbers,
+        those of a past network that are gone today or have another meter number. A meter that no device
+        feeds has -1. ``topology_version`` is the one that stood. Names, coordinates, customers and
+        priorities are today's, of whatever has the code today, and empty where nothing has.
 
     Raises
     ------
+    TopologyHistoryError
+        The database remembers nothing as old as ``as_of``, or has no such version yet.
+    ValueError
+        ``as_of`` is a time without a zone.
     StoreUnavailableError
         The database cannot be reached.
 
     Notes
     -----
     Whole columns travel as one value each, on two connections that share a snapshot, so the cost is
-    the server's scan; see ``benchmarks/README.md``.
+    the server's scan; see ``benchmarks/README.md``. The past costs as much, and besides a few
+    microseconds for each meter that has changed its place since.
     """
+    if isinstance(as_of, datetime) and as_of.utcoffset() is None:
+        raise ValueError(f"as_of={as_of.isoformat()} has no time zone; pass an aware time, such as UTC.")
     with translated_errors():
         with engine.begin() as connection:
             connection.execute(_SETTLE)
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            return _columns(engine, connection)
+            return _columns(engine, connection, as_of)
 
 
-def _columns(engine: Engine, connection: Connection) -> NetworkColumns:
+def _columns(engine: Engine, connection: Connection, as_of: datetime | int | None) -> NetworkColumns:
     snapshot = connection.execute(_SNAPSHOT).scalar_one()
-    version = int(connection.execute(_VERSION).scalar_one())
-    devices = _transposed(connection.execute(_DEVICES).all(), 7)
+    version = _version(connection, as_of)
+    asked = {"version": version}
+    devices = _transposed(connection.execute(_DEVICES, asked).all(), 7)
     device_nos = np.array(devices[0], dtype=np.int64)
-    branches = _transposed(connection.execute(_BRANCHES).all(), 8)
-    alternates = _transposed(connection.execute(_ALTERNATES).all(), 3)
-    numbers, customers, meter_nos, feeding, longitude, latitude = _meters(engine, connection, snapshot)
-    priority = np.zeros(len(numbers), dtype=np.int8)
-    prioritised = _transposed(connection.execute(_PRIORITIES).all(), 2)
-    rows = _rows_of(meter_nos, prioritised[0])
-    priority[rows[rows >= 0]] = np.array(prioritised[1], dtype=np.int8)[rows >= 0]
+    branches = _transposed(connection.execute(_BRANCHES, asked).all(), 8)
+    meters = _as_of(_meters(engine, connection, snapshot), connection.execute(_FORMER_METERS, asked).all())
+    alternates = _transposed(connection.execute(_ALTERNATES, asked).all(), 3)
+    alternate_meter = _rows_of(meters.meter_no, alternates[0])
+    listed = alternate_meter >= 0
     return NetworkColumns(
         device_kind=_texts(devices[1]),
         device_code=_texts(devices[2]),
@@ -144,17 +189,58 @@ def _columns(engine: Engine, connection: Connection) -> NetworkColumns:
         branch_is_switch=np.array(branches[4], dtype=np.bool_),
         branch_normally_open=np.array(branches[5], dtype=np.bool_),
         branch_is_open=np.array(branches[6], dtype=np.bool_),
-        meter_number=numbers,
-        meter_customer=customers,
-        meter_device=_rows_of(device_nos, feeding),
-        meter_priority=priority,
-        meter_longitude=longitude,
-        meter_latitude=latitude,
-        alternate_meter=_rows_of(meter_nos, alternates[0]),
-        alternate_device=_rows_of(device_nos, alternates[1]),
-        alternate_priority=np.array(alternates[2], dtype=np.int8),
+        meter_number=meters.number,
+        meter_customer=meters.customer,
+        meter_device=_rows_of(device_nos, meters.device_no),
+        meter_priority=meters.priority,
+        meter_longitude=meters.longitude,
+        meter_latitude=meters.latitude,
+        alternate_meter=alternate_meter[listed],
+        alternate_device=_rows_of(device_nos, alternates[1])[listed],
+        alternate_priority=np.array(alternates[2], dtype=np.int8)[listed],
         topology_version=version,
     )
+
+
+def _version(connection: Connection, as_of: datetime | int | None) -> int:
+    known = connection.execute(_VERSIONS).one_or_none()
+    first, first_at, newest = known or (None, None, 0)
+    if as_of is None:
+        return int(newest)
+    if isinstance(as_of, datetime):
+        version = connection.execute(_VERSION_AT, {"instant": as_of}).scalar_one()
+    else:
+        version = as_of if first is not None and first <= as_of <= newest else None
+    if version is None:
+        raise TopologyHistoryError(as_of, first, first_at, newest)
+    return int(version)
+
+
+def _as_of(meters: _Meters, former: Sequence[Any]) -> _Meters:
+    """Take back what has become of meters since; ``former`` are rows of ``_FORMER_METERS``."""
+    if not former:
+        return meters
+    nos, codes, devices, customers, longitudes, latitudes, priorities = _transposed(former, 7)
+    was_listed = np.array([device is not None for device in devices], dtype=np.bool_)
+    back = _Meters(
+        number=_texts(codes),
+        customer=_texts(customers),
+        meter_no=np.array(nos, dtype=np.int64),
+        device_no=np.array([-1 if device is None else device for device in devices], dtype=np.int64),
+        longitude=np.array(longitudes, dtype=np.float64),
+        latitude=np.array(latitudes, dtype=np.float64),
+        priority=np.array(priorities, dtype=np.int8),
+    )
+    rows = _rows_of(meters.meter_no, back.meter_no)
+    # What has the same number today has only moved; anything else goes, or comes back.
+    moved = (rows >= 0) & was_listed
+    moved[moved] = meters.number[rows[moved]] == back.number[moved]
+    meters.device_no[rows[moved]] = back.device_no[moved]
+    kept = np.ones(len(meters.meter_no), dtype=np.bool_)
+    kept[rows[(rows >= 0) & ~moved]] = False
+    comes = was_listed & ~moved
+    pairs = [(getattr(meters, each.name), getattr(back, each.name)) for each in fields(_Meters)]
+    return _Meters(*(np.concatenate([present[kept], past[comes]]) for present, past in pairs))
 
 
 def _transposed(rows: Any, width: int) -> list[tuple[Any, ...]]:
@@ -178,7 +264,7 @@ def _rows_of(numbers: NDArray[np.int64], wanted: Any) -> NDArray[np.int32]:
     return rows
 
 
-def _meters(engine: Engine, connection: Connection, snapshot: str) -> tuple[NDArray[Any], ...]:
+def _meters(engine: Engine, connection: Connection, snapshot: str) -> _Meters:
     pages = int(connection.execute(_PAGES).scalar_one())
     chunks = [(first, min(first + _PAGES_A_CHUNK, pages)) for first in range(0, pages, _PAGES_A_CHUNK)]
     if len(chunks) <= 1:
@@ -188,7 +274,19 @@ def _meters(engine: Engine, connection: Connection, snapshot: str) -> tuple[NDAr
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             done = list(pool.map(lambda share: _share(engine, snapshot, share), shares))
         parts = [done[number % _CONNECTIONS][number // _CONNECTIONS] for number in range(len(chunks))]
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    number, customer, meter_no, device_no, longitude, latitude = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    priority = _priorities(connection, meter_no)
+    return _Meters(number, customer, meter_no, device_no, longitude, latitude, priority)
+
+
+def _priorities(connection: Connection, meter_no: NDArray[np.int64]) -> NDArray[np.int8]:
+    priority = np.zeros(len(meter_no), dtype=np.int8)
+    nos, known = _transposed(connection.execute(_PRIORITIES).all(), 2)
+    rows = _rows_of(meter_no, nos)
+    priority[rows[rows >= 0]] = np.array(known, dtype=np.int8)[rows >= 0]
+    return priority
 
 
 def _share(engine: Engine, snapshot: str, chunks: list[tuple[int, int]]) -> list[tuple[NDArray[Any], ...]]:

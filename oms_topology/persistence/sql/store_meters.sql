@@ -6,28 +6,35 @@ INSERT INTO public.oms_customers (customer_id)
 SELECT DISTINCT n.customer_id FROM new_meter n WHERE n.customer_id IS NOT NULL
 ON CONFLICT (customer_id) DO NOTHING;
 
-INSERT INTO public.oms_meters AS m
-    (meter_number, customer_id, substation_id, feeder_id, dp_id, location_lat, location_lng,
-     device_no, segment_no, position_no, device_is_explicit, supply_is_stale)
-SELECT n.meter_number, c.id, s.id, f.id, p.id, n.map_latitude, n.map_longitude,
-       d.device_no, d.segment_no, d.position_no, d.device_no IS NOT NULL, false
-FROM new_meter n
-LEFT JOIN new_device nd ON nd.row_no = n.device_row
-LEFT JOIN oms_topology.device d ON d.device_no = nd.device_no
-LEFT JOIN new_device ns ON ns.row_no = n.substation_row
-LEFT JOIN public.network_substations s ON s.substation_id = ns.code
-LEFT JOIN new_device nf ON nf.row_no = n.feeder_row
-LEFT JOIN public.network_feeders f ON f.feeder_id = nf.code
-LEFT JOIN new_device np ON np.row_no = n.dp_row
-LEFT JOIN public.network_distribution_points p ON p.dp_id = np.code
-LEFT JOIN public.oms_customers c ON c.customer_id = n.customer_id
-ORDER BY d.segment_no, d.position_no, n.row_no
-ON CONFLICT (meter_number) DO UPDATE
-SET customer_id = excluded.customer_id, substation_id = excluded.substation_id, feeder_id = excluded.feeder_id,
-    dp_id = excluded.dp_id, location_lat = excluded.location_lat, location_lng = excluded.location_lng,
-    device_no = excluded.device_no, device_is_explicit = excluded.device_is_explicit,
-    supply_is_stale = m.supply_is_stale OR (m.device_no, m.segment_no, m.position_no, m.device_is_explicit)
-        IS DISTINCT FROM (excluded.device_no, excluded.segment_no, excluded.position_no, excluded.device_is_explicit);
+-- A new meter is settled as it comes; that it was not there before is told once for all of them. (The xmax of a
+-- row is 0 only where it was inserted, and not found and updated.)
+WITH stored AS (
+    INSERT INTO public.oms_meters AS m
+        (meter_number, customer_id, substation_id, feeder_id, dp_id, location_lat, location_lng,
+         device_no, listed_device_no, segment_no, position_no, device_is_explicit, supply_is_stale)
+    SELECT n.meter_number, c.id, s.id, f.id, p.id, n.map_latitude, n.map_longitude,
+           d.device_no, COALESCE(d.device_no, -1), d.segment_no, d.position_no, d.device_no IS NOT NULL, false
+    FROM new_meter n
+    LEFT JOIN new_device nd ON nd.row_no = n.device_row
+    LEFT JOIN oms_topology.device d ON d.device_no = nd.device_no
+    LEFT JOIN new_device ns ON ns.row_no = n.substation_row
+    LEFT JOIN public.network_substations s ON s.substation_id = ns.code
+    LEFT JOIN new_device nf ON nf.row_no = n.feeder_row
+    LEFT JOIN public.network_feeders f ON f.feeder_id = nf.code
+    LEFT JOIN new_device np ON np.row_no = n.dp_row
+    LEFT JOIN public.network_distribution_points p ON p.dp_id = np.code
+    LEFT JOIN public.oms_customers c ON c.customer_id = n.customer_id
+    ORDER BY d.segment_no, d.position_no, n.row_no
+    ON CONFLICT (meter_number) DO UPDATE
+    SET customer_id = excluded.customer_id, substation_id = excluded.substation_id, feeder_id = excluded.feeder_id,
+        dp_id = excluded.dp_id, location_lat = excluded.location_lat, location_lng = excluded.location_lng,
+        device_no = excluded.device_no, device_is_explicit = excluded.device_is_explicit,
+        supply_is_stale = m.supply_is_stale OR (m.device_no, m.segment_no, m.position_no, m.device_is_explicit)
+            IS DISTINCT FROM (excluded.device_no, excluded.segment_no, excluded.position_no, excluded.device_is_explicit)
+    RETURNING m.meter_no, m.xmax = 0 AS is_new
+)
+INSERT INTO oms_topology.topology_before (meter_nos)
+SELECT array_agg(meter_no) FROM stored WHERE is_new HAVING count(*) > 0;
 
 -- A device that stays while the columns above it change (its feeder is fed from elsewhere) is meant all the same.
 UPDATE public.oms_meters m SET device_is_explicit = true

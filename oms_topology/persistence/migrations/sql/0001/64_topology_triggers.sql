@@ -60,10 +60,14 @@ CREATE TRIGGER mark_surveyed AFTER UPDATE OF is_surveyed ON oms_topology.device
     EXECUTE FUNCTION oms_topology.mark_surveyed_meters();
 
 -- New rows are marked by the column's default; an UPDATE of status never comes here.
-CREATE TRIGGER oms_topology_mark BEFORE UPDATE OF substation_id, feeder_id, dp_id, status ON public.oms_meters
+CREATE TRIGGER oms_topology_mark
+    BEFORE UPDATE OF substation_id, feeder_id, dp_id, status, meter_number, device_no ON public.oms_meters
     FOR EACH ROW
     WHEN (OLD.substation_id IS DISTINCT FROM NEW.substation_id OR OLD.feeder_id IS DISTINCT FROM NEW.feeder_id
-          OR OLD.dp_id IS DISTINCT FROM NEW.dp_id OR OLD.status IS DISTINCT FROM NEW.status)
+          OR OLD.dp_id IS DISTINCT FROM NEW.dp_id OR OLD.status IS DISTINCT FROM NEW.status
+          OR OLD.meter_number IS DISTINCT FROM NEW.meter_number
+          -- settle() takes a mark away with the device it writes; anybody else is to be settled.
+          OR OLD.device_no IS DISTINCT FROM NEW.device_no AND NOT OLD.supply_is_stale)
     EXECUTE FUNCTION oms_topology.mark_meter();
 CREATE TRIGGER oms_topology_let_go BEFORE UPDATE OF supply_is_stale ON public.oms_meters
     FOR EACH ROW WHEN (NEW.supply_is_stale) EXECUTE FUNCTION oms_topology.let_go_of_deleted();

@@ -2,6 +2,11 @@
 -- first report (74), to a page with room for its changes; then the indexes are made in bulk.
 SELECT oms_topology.settle();
 
+-- What the upgrade found is the first network that can be asked for: nothing leads further back.
+INSERT INTO oms_topology.topology_change (segment_nos, meter_count)
+SELECT '{}', 0 WHERE NOT EXISTS (SELECT FROM oms_topology.topology_change);
+DELETE FROM oms_topology.topology_before;
+
 ALTER TABLE public.oms_meters
     ALTER COLUMN own_power_status TYPE varchar(20) USING CASE WHEN power_status = 'on' THEN 'on' END,
     ALTER COLUMN own_power_at TYPE timestamptz USING CASE WHEN power_status = 'on' THEN
