@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -48,6 +49,11 @@ class Facts(dict[str, Any]):
         return Facts, (dict(self),)
 
 
+def _degrees(value: Any) -> Any:
+    """Give one and the same nan each time: so a node equals itself and its copies."""
+    return math.nan if value != value else value
+
+
 _METER = Facts(kind="meter")
 _SERVICE = Facts(kind="service", code="")
 _NOTHING = Facts()
@@ -91,8 +97,8 @@ class NetworkFacts:
         return Facts(
             kind=self._kind.item(row),
             name=self._name.item(row),
-            longitude=self._longitude.item(row),
-            latitude=self._latitude.item(row),
+            longitude=_degrees(self._longitude.item(row)),
+            latitude=_degrees(self._latitude.item(row)),
         )
 
     def edge(self, row: int) -> Facts:

@@ -85,11 +85,11 @@ class CodeNames:
         """Give the row of a code; less than a microsecond."""
         if not isinstance(node, str):
             return self._row_of_pair(node)
+        if node in self._shared:
+            return -1
         row = self._device_rows.get(node, -1)
         if 0 <= row < len(self._codes) and self._codes[row] == node and self._has(row):
             return row
-        if node in self._shared:
-            return -1
         row = self._meter_rows.row(node)
         if 0 <= row < len(self._numbers) and self._has(row + len(self._codes)):
             return row + len(self._codes)
