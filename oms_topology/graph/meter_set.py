@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
+from oms_topology.graph.hull import convex_hull
+from oms_topology.graph.labels import labels_below, labels_of
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from oms_topology.graph.index import SupplyIndex
+    from oms_topology.graph.state import SupplyState
 
 __all__ = ["MeterSet"]
 
-_LABELS = {kind.value: kind for kind in DeviceKind if kind not in (DeviceKind.METER, DeviceKind.SWITCH)}
+_LABELS = tuple(kind.value for kind in DeviceKind if kind not in (DeviceKind.METER, DeviceKind.SWITCH))
+_FEEDING = (*_LABELS, "device", "kind")
 _COLUMNS = {"customer_id": "meter_customer", "priority": "meter_priority"}
 
 
@@ -43,46 +46,119 @@ class MeterSet(AbstractSet[str]):
     (4, True, ['M1', 'M2', 'M3'])
     """
 
-    __slots__ = ("_first", "_index", "_last", "_rows")
+    __slots__ = ("_columns", "_count", "_members", "_places", "_rows", "_sequence", "_state", "_top")
 
-    def __init__(
-        self, index: SupplyIndex, first: int, last: int, rows: NDArray[np.int32] | None = None
-    ) -> None:
-        self._index = index
-        self._first = first
-        self._last = last
-        self._rows = rows
+    _rows: NDArray[np.int32]
+    _places: NDArray[np.int32]
+    _members: frozenset[int]
+
+    def __init__(self, state: SupplyState, top: int, count: int) -> None:
+        self._state = state
+        self._sequence = state.sequence
+        self._columns = state.network.columns
+        self._top = top
+        self._count = count
+
+    @classmethod
+    def empty(cls, state: SupplyState) -> MeterSet:
+        """Make the set without meters."""
+        nothing = np.empty(0, dtype=np.int32)
+        return cls.of_rows(state, nothing, nothing)
+
+    @classmethod
+    def of_rows(
+        cls, state: SupplyState, rows: NDArray[np.int32], places: NDArray[np.int32] | None = None
+    ) -> MeterSet:
+        """Make a set of meter rows, in their order.
+
+        Parameters
+        ----------
+        state : SupplyState
+            The state, as it is now.
+        rows : int32 array
+            The meters, each once.
+        places : int32 array, optional
+            The place of what supplies each, -1 for none; looked up when left out.
+        """
+        made = cls(state, -1, len(rows))
+        rows.flags.writeable = False
+        made._rows, made._places = rows, state.places_of(rows) if places is None else places
+        return made
+
+    @classmethod
+    def of_trees(cls, state: SupplyState, bases: Iterable[int]) -> MeterSet:
+        """Make the set of the meters of whole trees, one tree after the other."""
+        parts = [cls(state, base, state.meters_below(base)) for base in bases]
+        rows = [part.rows for part in parts] or [np.empty(0, dtype=np.int32)]
+        places = [part.places for part in parts] or [np.empty(0, dtype=np.int32)]
+        return cls.of_rows(state, np.concatenate(rows), np.concatenate(places))
 
     def __len__(self) -> int:
-        return self._last - self._first
+        return self._count
 
     @property
     def rows(self) -> NDArray[np.int32]:
         """Rows of the meters in the network's columns, int32, in the set's order; not to be written to."""
-        if self._rows is not None:
+        if self._top < 0:
             return self._rows
-        rows = self._index.meter_order[self._first : self._last]
+        arena = self._state.arena
+        first = arena.first.item(self._top)
+        rows: NDArray[np.int32] = arena.meter_at[first : first + self._count]
         rows.flags.writeable = False
         return rows
 
     @property
+    def places(self) -> NDArray[np.int32]:
+        """The place in the arena of what supplies each meter, int32, -1 for none."""
+        if self._top < 0:
+            return self._places
+        places, counts = self._own_counts()
+        repeated: NDArray[np.int32] = np.repeat(places, counts)
+        return repeated
+
+    def _own_counts(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Give the places of the subtree, and how many meters hang on each directly."""
+        arena, top = self._state.arena, self._top
+        stop = top + arena.size.item(top)
+        return np.arange(top, stop, dtype=np.int32), np.diff(arena.first[top : stop + 1])
+
+    @property
     def meter_numbers(self) -> NDArray[np.object_]:
         """Numbers of the meters, an object array of ``str``, in the set's order."""
-        numbers: NDArray[np.object_] = self._index.network.columns.meter_number[self.rows]
+        numbers: NDArray[np.object_] = self._columns.meter_number[self.rows]
         return numbers
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.meter_numbers.tolist())
 
     def __contains__(self, number: object) -> bool:
-        return isinstance(number, str) and self._has_row(self._index.network.names.meters.row(number))
+        return isinstance(number, str) and self._has_row(self._state.network.names.meters.row(number))
 
     def _has_row(self, row: int) -> bool:
-        if not 0 <= row < len(self._index.meter_position):
+        if row < 0:
             return False
-        if self._rows is None:
-            return bool(self._first <= self._index.meter_position[row] < self._last)
-        return bool((self._rows == row).any())
+        if self._is_present():
+            place = self._state.place(self._state.feed(row))
+            return self._top <= place < self._top + self._state.arena.size.item(self._top)
+        try:
+            return row in self._members
+        except AttributeError:
+            self._members = frozenset(self.rows.tolist())
+            return row in self._members
+
+    def _is_present(self) -> bool:
+        """Tell whether this is still everything below its device."""
+        return self._top >= 0 and self._sequence == self._state.sequence
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, MeterSet) and other._numbering() is self._numbering():
+            return self._count == other._count and np.array_equal(np.sort(self.rows), np.sort(other.rows))
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _numbering(self) -> object:
+        return self._state.network.names.meters
 
     def __and__(self, other: AbstractSet[Any]) -> MeterSet:
         """Meters in both; ``other`` may be any set of numbers."""
@@ -94,33 +170,47 @@ class MeterSet(AbstractSet[str]):
 
     def __or__(self, other: AbstractSet[Any]) -> MeterSet:
         """Meters in either; raises UnknownDeviceError for a number that is no meter here."""
-        rows = self._rows_of(other, strict=True)
-        return self._of_rows(np.concatenate((self.rows, rows[~np.isin(rows, self.rows)])))
+        return self._joined(other, self.rows, self.places)
 
     def __xor__(self, other: AbstractSet[Any]) -> MeterSet:
         """Meters in exactly one; raises UnknownDeviceError for a number that is no meter here."""
-        rows = self._rows_of(other, strict=True)
-        mine = self.rows[~np.isin(self.rows, rows)]
-        return self._of_rows(np.concatenate((mine, rows[~np.isin(rows, self.rows)])))
+        mine = ~np.isin(self.rows, self._rows_of(other, strict=True))
+        return self._joined(other, self.rows[mine], self.places[mine])
 
     __rand__ = __and__
     __ror__ = __or__
     __rxor__ = __xor__
+
+    def _joined(
+        self, other: AbstractSet[Any], rows: NDArray[np.int32], places: NDArray[np.int32]
+    ) -> MeterSet:
+        others = self._rows_of(other, strict=True)
+        new = ~np.isin(others, self.rows)
+        if isinstance(other, MeterSet) and other._state is self._state:
+            more = other.places[new]
+        else:
+            more = self._state.places_of(others[new])
+        return self._of(np.concatenate((rows, others[new])), np.concatenate((places, more)))
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
         return frozenset(it)
 
     def _picked(self, mask: NDArray[np.bool_]) -> MeterSet:
-        return self if mask.all() else self._of_rows(self.rows[mask])
+        return self if mask.all() else self._of(self.rows[mask], self.places[mask])
 
-    def _of_rows(self, rows: NDArray[np.int32]) -> MeterSet:
-        return MeterSet(self._index, 0, len(rows), rows)
+    def _of(self, rows: NDArray[np.int32], places: NDArray[np.int32]) -> MeterSet:
+        made = MeterSet.of_rows(self._state, rows, places)
+        made._columns, made._sequence = self._columns, self._sequence
+        return made
 
     def _among(self, other: AbstractSet[Any]) -> NDArray[np.bool_]:
-        if isinstance(other, MeterSet) and other._index is self._index and other._rows is None:
-            position = self._index.meter_position[self.rows]
-            inside: NDArray[np.bool_] = (position >= other._first) & (position < other._last)
+        """Tell for each meter whether the other set has it; by places where both tell of one instant."""
+        same = isinstance(other, MeterSet) and other._state is self._state
+        if same and other._top >= 0 and other._sequence == self._sequence:  # type: ignore[attr-defined]
+            top = other._top  # type: ignore[attr-defined]
+            places = self.places
+            inside: NDArray[np.bool_] = (places >= top) & (places < top + self._state.arena.size[top])
             return inside
         return np.isin(self.rows, self._rows_of(other, strict=False))
 
@@ -130,11 +220,11 @@ class MeterSet(AbstractSet[str]):
             raise TopologyError(
                 f"A MeterSet combines with sets of meter numbers, not with {type(other).__name__}."
             )
-        meters = self._index.network.names.meters
-        known = len(self._index.meter_position)
-        if isinstance(other, MeterSet) and other._index.network.names.meters is meters:
+        known = len(self._columns.meter_number)
+        if isinstance(other, MeterSet) and other._numbering() is self._numbering():
             rows = other.rows
         else:
+            meters = self._state.network.names.meters
             rows = np.array(
                 [meters.row(number) if isinstance(number, str) else -1 for number in other], dtype=np.int32
             )
@@ -147,7 +237,7 @@ class MeterSet(AbstractSet[str]):
     @property
     def customers(self) -> int:
         """Distinct customers of the meters; a meter without one counts as one."""
-        codes = Counter(self._index.network.columns.meter_customer[self.rows].tolist())
+        codes = Counter(self._columns.meter_customer[self.rows].tolist())
         nameless = codes.pop("", 0)
         return len(codes) + nameless
 
@@ -178,35 +268,107 @@ class MeterSet(AbstractSet[str]):
         >>> Topology.from_text("SS1 > F1 > DP1 > M1..M3; F1 > DP2 > M4").meters.count_by("distribution_point")
         {'DP1': 3, 'DP2': 1}
         """
-        counts = Counter(self._values(what).tolist())
+        counts = self._counted(what)
         return {
             str(value): count
             for value, count in sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
         }
 
-    def _values(self, what: str) -> NDArray[Any]:
-        columns, rows = self._index.network.columns, self.rows
-        if what in _COLUMNS:
-            values: NDArray[Any] = getattr(columns, _COLUMNS[what])[rows]
-            return values
-        if what in _LABELS or what in ("device", "kind"):
-            return self._feeding(what)
-        if what not in columns.meter_attributes:
-            known = [*_LABELS, "device", "kind", *_COLUMNS, *columns.meter_attributes]
-            raise TopologyError(f"Meters cannot be counted by {what!r}; there are: {', '.join(known)}.")
-        return columns.meter_attributes[what][rows]
+    def _counted(self, what: str) -> Counter[Any]:
+        if self._top < 0 or what not in _FEEDING:
+            return Counter(self._values(what).tolist())
+        # Everything below one device: count devices, each with its meters, and list none.
+        places, counts = self._own_counts()
+        texts = self._texts(what, self._devices(what, places, is_subtree=True))
+        counted: Counter[Any] = Counter()
+        for text, count in zip(texts.tolist(), counts.tolist(), strict=True):
+            if count:
+                counted[text] += count
+        return counted
 
-    def _feeding(self, what: str) -> NDArray[np.object_]:
-        """Code (or kind) of the device that feeds each meter, ``""`` for meters without supply."""
-        columns = self._index.network.columns
-        feed = self._index.meter_feed[self.rows]
-        feed = np.where(self._index.has_supply(feed), feed, -1)
-        if what in _LABELS:
-            labels = np.append(self._index.label(_LABELS[what]), np.int32(-1))
-            feed = labels[feed]
-        texts = np.append(columns.device_kind if what == "kind" else columns.device_code, "")
-        values: NDArray[np.object_] = texts[feed]
-        return values
+    def _values(self, what: str) -> NDArray[Any]:
+        columns = self._columns
+        if what in _COLUMNS:
+            values: NDArray[Any] = getattr(columns, _COLUMNS[what])[self.rows]
+            return values
+        if what in _FEEDING:
+            return self._texts(what, self._devices(what, self.places))
+        if what not in columns.meter_attributes:
+            known = [*_FEEDING, *_COLUMNS, *columns.meter_attributes]
+            raise TopologyError(f"Meters cannot be counted by {what!r}; there are: {', '.join(known)}.")
+        return columns.meter_attributes[what][self.rows]
+
+    def _devices(
+        self, what: str, places: NDArray[np.int32], *, is_subtree: bool = False
+    ) -> NDArray[np.int32]:
+        """Row of the device that feeds each place, or of the nearest of a kind; -1 for none."""
+        arena, kinds = self._state.arena, self._columns.device_kind
+        if what not in _LABELS:
+            return np.where(places < 0, np.int32(-1), arena.device_at[places])
+        if is_subtree:
+            return labels_below(arena, self._top, kinds, what)
+        return labels_of(arena, places, kinds, what)
+
+    def _texts(self, what: str, devices: NDArray[np.int32]) -> NDArray[np.object_]:
+        column = self._columns.device_kind if what == "kind" else self._columns.device_code
+        texts: NDArray[np.object_] = column[devices] if len(column) else np.full(len(devices), "", object)
+        texts[devices < 0] = ""
+        return texts
+
+    def status_counts(self, statuses: NDArray[np.integer], *, kinds: int = 3) -> NDArray[np.intp]:
+        """Count the meters by a status that is kept beside the network.
+
+        Parameters
+        ----------
+        statuses : integer array, one per meter row
+            A small number for each meter of the network's columns, from 0 on.
+        kinds : int
+            How many there are.
+
+        Returns
+        -------
+        int array, shape (kinds,)
+            How many of these meters have each status.
+
+        Examples
+        --------
+        >>> from oms_topology import Topology
+        >>> net = Topology.from_text("SS1 > F1 > M1..M3")
+        >>> net.downstream("F1").status_counts(np.array([0, 1, 1], dtype=np.int8)).tolist()
+        [1, 2, 0]
+        """
+        return np.bincount(statuses.take(self.rows), minlength=kinds)
+
+    def bounding_box(self) -> tuple[float, float, float, float] | None:
+        """Give the smallest box around the meters, in degrees.
+
+        Returns
+        -------
+        tuple of west, south, east, north, or None
+            None where no position is known. Positions on both sides of the antimeridian give the
+            box around the whole globe between them.
+        """
+        points = self._points()
+        if not len(points):
+            return None
+        (west, south), (east, north) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return west, south, east, north
+
+    def hull(self) -> NDArray[np.float64]:
+        """Give the convex hull of the meters' positions.
+
+        Returns
+        -------
+        float array, shape (n, 2)
+            Longitude and latitude in degrees of the corners, counterclockwise, the first not repeated;
+            fewer than three where the positions are few or in one line.
+        """
+        return convex_hull(self._points())
+
+    def _points(self) -> NDArray[np.float64]:
+        rows = self.rows
+        points = np.stack((self._columns.meter_longitude[rows], self._columns.meter_latitude[rows]), axis=1)
+        return points[np.isfinite(points).all(axis=1)]
 
     def to_columns(self) -> Mapping[str, NDArray[Any]]:
         """Give what is known of the meters as one array per column, in the set's order.
@@ -219,7 +381,7 @@ class MeterSet(AbstractSet[str]):
             now, ``""`` for none), ``longitude``, ``latitude`` (degrees, nan unknown), then the
             source's further columns.
         """
-        columns, rows = self._index.network.columns, self.rows
+        columns, rows = self._columns, self.rows
         table: dict[str, NDArray[Any]] = {"meter_number": self.meter_numbers}
         for name in ("customer_id", "priority", "substation", "feeder", "distribution_point", "device"):
             table[name] = self._values(name)

@@ -1,16 +1,20 @@
-"""One version of a network: its columns, its names and where its power enters. Never changed once made."""
+"""What a network is made of: its columns, its names and where its power enters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from oms_topology.graph import renaming
+from oms_topology.graph.backups import Backups
 from oms_topology.graph.cleaning import cleaned
 from oms_topology.graph.codes import Names
+from oms_topology.graph.grouping import grouped
+from oms_topology.graph.growing import Growing
 from oms_topology.graph.troubles import Troubles
 from oms_topology.model import DeviceKind
 
@@ -21,44 +25,193 @@ if TYPE_CHECKING:
 
 __all__ = ["Network"]
 
+_FACTS = ("customer", "priority", "longitude", "latitude")
 
-@dataclass(frozen=True, slots=True)
+
 class Network:
-    """A clean network as of one instant; every change makes a new one that shares what did not change.
+    """What a network is made of, whatever its state: columns, names, and where power enters.
 
-    Attributes
+    Rows are stable: what is added comes last, and what is taken out leaves its row behind. Only
+    ``meter_device`` and the two flags of the branches are ever written in place, by
+    :class:`~oms_topology.graph.editor.Editor`.
+
+    Parameters
     ----------
     columns : NetworkColumns
-        Clean columns. Device and branch rows never change; meter rows are stable: a meter taken away
-        keeps its row.
+        Clean columns.
     names : Names
         Codes to rows.
-    sources : int32 array
-        Device rows where power enters, assumed ones included.
     is_assumed : bool array, one per device
         Sources that the data do not name: see :func:`_assumed_sources`.
     troubles : Troubles
         What was wrong with the data as they came.
+
+    Attributes
+    ----------
+    sources : int32 array
+        Device rows where power enters, assumed ones included, ascending.
+    backups : Backups
+        The second supplies of the meters.
+    gone_devices, gone_branches : sets of rows
+        What was taken out.
     """
 
-    columns: NetworkColumns
-    names: Names
-    sources: NDArray[np.int32]
-    is_assumed: NDArray[np.bool_]
-    troubles: Troubles
+    __slots__ = (
+        "_incident",
+        "_later_branches",
+        "_meter_device",
+        "_owns_meters",
+        "_owns_names",
+        "backups",
+        "columns",
+        "gone_branches",
+        "gone_devices",
+        "growing",
+        "is_assumed",
+        "names",
+        "sources",
+        "troubles",
+    )
+
+    def __init__(
+        self, columns: NetworkColumns, names: Names, is_assumed: NDArray[np.bool_], troubles: Troubles
+    ) -> None:
+        self.columns = replace(
+            columns,
+            meter_device=columns.meter_device.copy(),
+            branch_is_open=columns.branch_is_open.copy(),
+            branch_normally_open=columns.branch_normally_open.copy(),
+        )
+        self.names, self.is_assumed, self.troubles = names, is_assumed, troubles
+        self.sources = np.flatnonzero(columns.device_is_source | is_assumed).astype(np.int32)
+        self.backups = Backups(columns)
+        self.gone_devices: set[int] = set()
+        self.gone_branches: set[int] = set()
+        self.growing = Growing()
+        self._meter_device = self.columns.meter_device.data
+        self._owns_names = self._owns_meters = True
+        self._incident: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+        self._later_branches: dict[int, list[int]] = {}
 
     @classmethod
     def of(cls, columns: NetworkColumns, troubles: Troubles | None = None) -> Network:
         """Clean the columns and look at what they say; see :func:`~oms_topology.graph.cleaning.cleaned`."""
         columns, meters, found = cleaned(columns)
-        is_assumed = _assumed_sources(columns)
-        sources = np.flatnonzero(columns.device_is_source | is_assumed).astype(np.int32)
         names = Names(columns, meters)
-        return cls(columns, names, sources, is_assumed, (troubles or Troubles()).merged(found))
+        return cls(columns, names, _assumed_sources(columns), (troubles or Troubles()).merged(found))
 
-    def with_columns(self, columns: NetworkColumns, names: Names | None = None) -> Network:
-        """Make the next version, with the same devices and branches."""
-        return replace(self, columns=columns, names=names or self.names)
+    def fork(self) -> Network:
+        """Make a copy that changes on its own; it shares what neither has changed."""
+        other = object.__new__(Network)
+        for slot in self.__slots__:
+            setattr(other, slot, getattr(self, slot))
+        other.columns = replace(
+            self.columns,
+            branch_is_open=self.columns.branch_is_open.copy(),
+            branch_normally_open=self.columns.branch_normally_open.copy(),
+        )
+        other.backups = self.backups.fork()
+        other.gone_devices, other.gone_branches = set(self.gone_devices), set(self.gone_branches)
+        self.growing, other.growing = Growing(), Growing()
+        self._owns_names = other._owns_names = self._owns_meters = other._owns_meters = False
+        other._later_branches = {device: list(rows) for device, rows in self._later_branches.items()}
+        return other
+
+    def meter_device(self, meter: int) -> int:
+        """Give the device that normally feeds a meter; ``NOWHERE`` and ``GONE`` are negative."""
+        return self._meter_device[meter]
+
+    def set_meter_device(self, meter: int, device: int) -> None:
+        """Hang a meter on another device."""
+        if not self._owns_meters:
+            self.columns = replace(self.columns, meter_device=self.columns.meter_device.copy())
+            self._owns_meters = True
+            self._meter_device = self.columns.meter_device.data
+        self._meter_device[meter] = device
+
+    def share_names(self) -> None:
+        """Let somebody keep the names as they are now."""
+        self._owns_names = False
+
+    def own_names(self) -> Names:
+        """Give names that may learn, and that no other network shares."""
+        if not self._owns_names:
+            self.names, self._owns_names = self.names.fork(), True
+            self.names.switch_rows = dict(self.names.switch_rows)
+        return self.names
+
+    def append(self, table: str, values: dict[str, Any]) -> int:
+        """Add a row to a table; see :class:`~oms_topology.graph.growing.Growing`."""
+        self.columns = self.growing.append(self.columns, table, values)
+        if table == "meter":
+            self._owns_meters = True
+            self._meter_device = self.columns.meter_device.data
+            return len(self.columns.meter_number) - 1
+        if table == "device":
+            self.is_assumed = np.append(self.is_assumed, False)
+            return len(self.columns.device_code) - 1
+        row = len(self.columns.branch_from) - 1
+        for end in self.ends(row):
+            self._later_branches.setdefault(end, []).append(row)
+        return row
+
+    def facts(self, meter: int) -> dict[str, Any]:
+        """Give what is known of a meter besides its number and what feeds it."""
+        return {name: getattr(self.columns, f"meter_{name}")[meter] for name in _FACTS}
+
+    def set_facts(self, meter: int, facts: dict[str, Any]) -> None:
+        """Note other facts of a meter; sets that were given out keep the old ones."""
+        parts: dict[str, Any] = {}
+        for name, value in facts.items():
+            column = getattr(self.columns, f"meter_{name}").copy()
+            column[meter] = value
+            parts[f"meter_{name}"] = column
+        self.columns = replace(self.columns, **parts)
+
+    def set_device(self, device: int, *, is_there: bool) -> None:
+        """Put a device in or take it out, with the power that enters there."""
+        (self.gone_devices.discard if is_there else self.gone_devices.add)(device)
+        if self.columns.device_is_source[device]:
+            others = self.sources[self.sources != device]
+            added = np.array([device] if is_there else [], dtype=np.int32)
+            self.sources = np.sort(np.concatenate((others, added)))
+
+    def learn_device(self, device: int) -> None:
+        """Let a device be found by its code."""
+        renaming.add_device(self.own_names(), self.columns, device)
+
+    def forget_device(self, device: int) -> None:
+        """Let a device not be found any more."""
+        renaming.remove_device(self.own_names(), self.columns, device)
+
+    def set_branch(self, branch: int, *, is_there: bool) -> None:
+        """Put an open branch in or take it out; a switch is found by its code while it is there."""
+        (self.gone_branches.discard if is_there else self.gone_branches.add)(branch)
+        if self.columns.branch_is_switch[branch]:
+            renaming.set_switch(self.own_names(), self.columns, branch, is_there=is_there)
+
+    def ends(self, branch: int) -> tuple[int, int]:
+        """Give the device rows at the two ends of a branch."""
+        return self.columns.branch_from.item(branch), self.columns.branch_to.item(branch)
+
+    def branches_at(self, device: int) -> list[int]:
+        """List the branches that end at a device, ascending; the first call sorts them all."""
+        if self._incident is None:
+            columns = self.columns
+            known = len(columns.branch_from) - len(
+                {row for rows in self._later_branches.values() for row in rows}
+            )
+            ends = np.stack((columns.branch_from[:known], columns.branch_to[:known]), axis=1).ravel()
+            starts, at = grouped(ends.astype(np.int32), len(columns.device_code))
+            self._incident = starts, (at // 2).astype(np.int32)
+        starts, rows = self._incident
+        early = rows[starts[device] : starts[device + 1]].tolist() if device + 1 < len(starts) else []
+        found = [*early, *self._later_branches.get(device, ())]
+        return [row for row in found if row not in self.gone_branches]
+
+    def branches_between(self, one: int, other: int) -> list[int]:
+        """List the branches between two devices, ascending."""
+        return [row for row in self.branches_at(one) if other in self.ends(row)]
 
 
 def _assumed_sources(columns: NetworkColumns) -> NDArray[np.bool_]:

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+import time
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 
 from oms_topology.errors import TopologyError, ValidationError
-from oms_topology.graph import switching
+from oms_topology.graph.changing import Changing
+from oms_topology.graph.cleaning import GONE
+from oms_topology.graph.compacting import compacted
 from oms_topology.graph.constructors import Constructors
 from oms_topology.graph.directed import directed_graph
+from oms_topology.graph.editor import Editor
 from oms_topology.graph.impact import Impact, assess, fed_by
-from oms_topology.graph.index import SupplyIndex
 from oms_topology.graph.meter_set import MeterSet
 from oms_topology.graph.validate import validated
 from oms_topology.model import DeviceKind, FindingSeverity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import networkx as nx
     from numpy.typing import NDArray
 
+    from oms_topology.graph.codes import Place
     from oms_topology.graph.network import Network
+    from oms_topology.graph.state import SupplyState
     from oms_topology.graph.troubles import Troubles
     from oms_topology.model import Finding, NetworkColumns
 
 __all__ = ["State", "Topology"]
 
+_Answer = TypeVar("_Answer")
+
 State = Literal["current", "normal"]
 """As switched now, or as the switches normally stand."""
 
 
-class Topology(Constructors):
+class Topology(Changing, Constructors):
     """A distribution network in its normal and its current state.
 
     Made by :meth:`from_frames`, :meth:`from_edges`, :meth:`from_columns`, :meth:`from_postgres` or
@@ -43,7 +50,8 @@ class Topology(Constructors):
     now: its own, or when that is dead the first alternate that is not.
 
     Answers are snapshots: a :class:`MeterSet` or :class:`Impact` once given does not change when the
-    network does. Reading from several threads is safe; changes are for one thread at a time.
+    network does. Any number of threads may read, also while one thread changes the network: every
+    answer is of one version, the one before a change or the one after.
 
     Examples
     --------
@@ -57,37 +65,44 @@ class Topology(Constructors):
     ['M4', 'M1', 'M2', 'M3']
     """
 
-    __slots__ = ("_current", "_devices", "_graph", "_network", "_normal", "_owns_names")
+    __slots__ = ("_graph",)
 
-    def __init__(self, network: Network, normal: SupplyIndex | None = None) -> None:
-        self._network = network
-        self._normal = normal or SupplyIndex(network, network.columns.branch_normally_open)
-        self._current: SupplyIndex | None = None
-        self._graph: nx.DiGraph[Any] | None = None
-        self._devices = network.names.devices
-        self._owns_names = normal is None
-        self._index("current")
+    def __init__(self, network: Network) -> None:
+        self._editor = Editor(network)
+        self._graph: tuple[int, nx.DiGraph[Any]] | None = None
 
     @classmethod
     def _made_of(cls, network: Network) -> Self:
         return cls(network)
 
-    def _index(self, state: str) -> SupplyIndex:
+    @classmethod
+    def _with_editor(cls, editor: Editor) -> Self:
+        made = cls.__new__(cls)
+        made._editor, made._graph = editor, None
+        return made
+
+    def _state(self, state: str) -> SupplyState:
+        if state == "current":
+            return self._editor.current
         if state == "normal":
-            return self._normal
-        if state != "current":
-            raise TopologyError(
-                f"There is no state {state!r}; ask for 'current' or 'normal', or use what_if()."
-            )
-        if self._current is None:
-            columns = self._network.columns
-            as_normal = np.array_equal(columns.branch_is_open, columns.branch_normally_open)
-            self._current = (
-                self._normal
-                if as_normal
-                else SupplyIndex(self._network, columns.branch_is_open, normal=self._normal)
-            )
-        return self._current
+            return self._editor.normal
+        raise TopologyError(f"There is no state {state!r}; ask for 'current' or 'normal', or use what_if().")
+
+    def _ask(self, state: str, question: Callable[[SupplyState], _Answer]) -> _Answer:
+        """Read one version: read again when a change came between."""
+        while True:
+            asked = self._state(state)
+            sequence = asked.sequence
+            if not sequence & 1:
+                try:
+                    answer = question(asked)
+                except Exception:
+                    if asked.sequence == sequence:
+                        raise
+                else:
+                    if asked.sequence == sequence:
+                        return answer
+            time.sleep(0)
 
     def downstream(self, code: str, *, state: State = "current", kind: str | None = None) -> MeterSet:
         """Give the meters that a device supplies.
@@ -120,25 +135,22 @@ class Topology(Constructors):
         >>> list(net.downstream("F1")), len(net.downstream("DP1"))
         (['M1', 'M2'], 2)
         """
-        index = self._current
-        if index is not None and kind is None and state == "current":
-            device = self._devices.get(code)
-            if device is not None:
-                return MeterSet(index, index.first[device], index.last[device])
-        return fed_by(self._index(state), self._locate(code, kind))
-
-    def _locate(self, code: object, kind: str | None = None) -> tuple[DeviceKind, int]:
-        return self._network.names.locate(self._network.columns, code, kind)
-
-    def _feeding(self, index: SupplyIndex, code: object, kind: str | None) -> tuple[int, bool]:
-        """Row of the device that feeds a meter or what is behind a switch; or a device itself."""
-        found, row = self._locate(code, kind)
-        if found is DeviceKind.METER:
-            return int(index.meter_feed[row]), True
-        if found is DeviceKind.SWITCH:
-            below = index.below_branch(row)
-            return (int(index.forest.parent[below]) if below >= 0 else -1), True
-        return row, False
+        if kind is None and state == "current":
+            asked = self._editor.current
+            sequence = asked.sequence
+            device = asked.network.names.devices.get(code)
+            if device is not None and not sequence & 1:
+                place = asked.places[device]
+                if place < 0:
+                    meters = MeterSet.empty(asked)
+                else:
+                    arena = asked.arena
+                    first = arena.first
+                    count = first.item(place + arena.size.item(place)) - first.item(place)
+                    meters = MeterSet(asked, place, count)
+                if asked.sequence == sequence:
+                    return meters
+        return self._ask(state, lambda asked: fed_by(asked, _located(asked, code, kind)))
 
     def upstream(self, code: str, *, state: State = "current", kind: str | None = None) -> list[str]:
         """Give the devices between a meter, device or switch and the source that feeds it.
@@ -163,11 +175,7 @@ class Topology(Constructors):
         UnknownDeviceError, AmbiguousDeviceError
             As for :meth:`downstream`.
         """
-        index = self._index(state)
-        device, included = self._feeding(index, code, kind)
-        path = index.path(device)
-        codes = self._network.columns.device_code
-        return [str(codes[row]) for row in (path if included else path[1:])]
+        return self._ask(state, lambda asked: _upstream(asked, code, kind))
 
     def common_upstream(self, codes: Iterable[str], *, state: State = "current") -> str | None:
         """Give the lowest device that feeds all of the meters, devices and switches.
@@ -189,9 +197,8 @@ class Topology(Constructors):
         UnknownDeviceError, AmbiguousDeviceError
             As for :meth:`downstream`.
         """
-        index = self._index(state)
-        row = index.common([self._feeding(index, code, None)[0] for code in codes])
-        return str(self._network.columns.device_code[row]) if row >= 0 else None
+        wanted = list(codes)
+        return self._ask(state, lambda asked: _common_upstream(asked, wanted))
 
     def impact(
         self, code: str | Iterable[str], *, state: State = "current", kind: str | None = None
@@ -224,31 +231,10 @@ class Topology(Constructors):
         (['M2'], ['M1'], {'F1': 1})
         """
         codes = [code] if isinstance(code, str) else list(code)
-        places = dict.fromkeys(self._locate(each, kind) for each in codes)
-        return assess(self._index(state), tuple(places))
-
-    def open(self, *switches: str) -> None:
-        """Open switches in the current state; what no source reaches then has no supply.
-
-        Raises
-        ------
-        UnknownDeviceError
-            A code is no switch's; then none is opened.
-        """
-        self._switch(switching.switched(self._network, opened=switches))
-
-    def close(self, *switches: str) -> None:
-        """Close switches in the current state, even if that makes a loop or joins two sources.
-
-        Raises
-        ------
-        UnknownDeviceError
-            A code is no switch's; then none is closed.
-        """
-        self._switch(switching.switched(self._network, closed=switches))
-
-    def _switch(self, network: Network) -> None:
-        self._network, self._current, self._graph = network, None, None
+        return self._ask(
+            state,
+            lambda asked: assess(asked, tuple(dict.fromkeys(_located(asked, each, kind) for each in codes))),
+        )
 
     def what_if(self, *, open: Iterable[str] = (), close: Iterable[str] = ()) -> Topology:  # noqa: A002
         """Give the network as it would be with other switches open and closed; this one stays as it is.
@@ -270,87 +256,13 @@ class Topology(Constructors):
         TopologyError
             A switch shall be both open and closed.
         """
-        network = switching.switched(self._network, opened=open, closed=close)
-        self._owns_names = False
-        return Topology(network, self._normal)
-
-    def move_meter(self, meter: str, device: str) -> None:
-        """Hang a meter on another device, in both states; its alternates stay.
-
-        Raises
-        ------
-        UnknownDeviceError
-            The meter or the device does not exist.
-        TopologyError
-            The device is a switch or a meter.
-        """
-        self._rewire(switching.move_meter(self._network, meter, device))
-
-    def add_meter(
-        self,
-        meter_number: str,
-        device: str,
-        *,
-        customer_id: str = "",
-        priority: int = 0,
-        longitude: float = float("nan"),
-        latitude: float = float("nan"),
-        alternates: Iterable[str] = (),
-    ) -> None:
-        """Put a meter on a device, in both states; it comes last among the meters there.
-
-        Parameters
-        ----------
-        meter_number : str
-            Its number; no other meter's.
-        device : str
-            What normally feeds it.
-        customer_id : str
-            Its customer, ``""`` if not known.
-        priority : int
-            1 critical to 4 low, 0 not known.
-        longitude, latitude : float
-            WGS 84 degrees, nan if not known.
-        alternates : iterable of str
-            Devices that can feed it too, in their order.
-
-        Raises
-        ------
-        UnknownDeviceError
-            A device does not exist.
-        TopologyError
-            The number is empty or in use, or a device is a switch or a meter.
-        """
-        if not self._owns_names:
-            self._network = self._network.with_columns(self._network.columns, self._network.names.fork())
-            self._owns_names = True
-        values = {
-            "customer": customer_id,
-            "priority": priority,
-            "longitude": longitude,
-            "latitude": latitude,
-        }
-        self._rewire(switching.add_meter(self._network, meter_number, device, list(alternates), values))
-
-    def remove_meter(self, meter: str) -> None:
-        """Take a meter out, with its alternate supplies.
-
-        Raises
-        ------
-        UnknownDeviceError
-            There is no such meter.
-        """
-        self._rewire(switching.remove_meter(self._network, meter))
-
-    def _rewire(self, network: Network) -> None:
-        """Take on a version with other meters; the forests of both states stay as they are."""
-        before, normal = self._index("current"), self._normal
-        self._network, self._graph, self._devices = network, None, network.names.devices
-        self._normal = SupplyIndex(network, normal.is_open, forest=normal.forest)
-        if before is normal:
-            self._current = self._normal
-        else:
-            self._current = SupplyIndex(network, before.is_open, normal=self._normal, forest=before.forest)
+        opened, closed = list(open), list(close)
+        if both := sorted(set(opened) & set(closed)):
+            raise TopologyError(f"Switch {both[0]!r} cannot be opened and closed at once.")
+        steps = [*self._switching(opened, is_open=True), *self._switching(closed, is_open=False)]
+        other = self._with_editor(self._editor.fork())
+        other._commit(steps, None)
+        return other
 
     def validate(self, *, strict: bool = False) -> list[Finding]:
         """Check the data and the normal state.
@@ -377,7 +289,7 @@ class Topology(Constructors):
         >>> [(finding.rule, finding.ids) for finding in net.validate()]
         [('loop', ('A-B',))]
         """
-        findings = validated(self._normal)
+        findings = self._ask("normal", lambda asked: validated(asked.flat()))
         if strict and any(finding.severity is FindingSeverity.ERROR for finding in findings):
             raise ValidationError(findings)
         return findings
@@ -389,36 +301,38 @@ class Topology(Constructors):
         Nodes are the codes of devices and meters, with ``kind`` and what is known of them. It is
         drawn when first asked for and again after a change; a graph once given does not change.
         """
-        if self._graph is None:
-            self._graph = directed_graph(self._index("current"))
-        return self._graph
+        version = self._editor.version
+        if self._graph is None or self._graph[0] != version:
+            self._editor.network.share_names()
+            self._graph = version, self._ask("current", lambda asked: directed_graph(asked.flat()))
+        return self._graph[1]
 
     @property
     def columns(self) -> NetworkColumns:
         """The network as columns; ``from_columns`` makes the same network of them."""
-        return switching.compacted(self._network.columns)
+        return self._ask("current", lambda asked: compacted(asked.network))
 
     @property
     def meters(self) -> MeterSet:
         """All meters, in preorder of the current state, those without supply last."""
-        index = self._index("current")
-        return MeterSet(index, 0, len(index.meter_order))
+        return self._ask("current", _all_meters)
 
     @property
     def energised(self) -> MeterSet:
         """The meters that have supply in the current state, by whichever feed."""
-        index = self._index("current")
-        return MeterSet(index, 0, index.supplied)
+        return self._ask("current", lambda asked: MeterSet.of_trees(asked, asked.tree_bases().tolist()))
 
     @property
     def devices(self) -> tuple[str, ...]:
         """Codes of all devices, in the order of their rows; switches and meters are not among them."""
-        return tuple(self._network.columns.device_code.tolist())
+        network = self._editor.network
+        codes = network.columns.device_code.tolist()
+        return tuple(code for row, code in enumerate(codes) if row not in network.gone_devices)
 
     @property
     def switches(self) -> tuple[str, ...]:
         """Codes of all switches, in the order of their rows."""
-        return tuple(self._network.names.switch_rows)
+        return tuple(self._editor.network.names.switch_rows)
 
     def supply_parents(self, state: State = "current") -> NDArray[np.int32]:
         """Give the row of the device that feeds each device of :attr:`columns`.
@@ -433,45 +347,92 @@ class Topology(Constructors):
         int array, one per device
             -1 at sources and where nothing supplies.
         """
-        return np.asarray(self._index(state).forest.parent, dtype=np.int32)
+        return self._ask(state, lambda asked: asked.flat().forest.parent[_kept_devices(asked.network)])
 
     @property
     def topology_version(self) -> int:
         """The database's version that the network was read at; 0 when it came from elsewhere."""
-        return self._network.columns.topology_version
+        return self._editor.network.columns.topology_version
 
     def codes(self, kind: str) -> list[str]:
         """Give the codes of one kind of device (``"feeder"`` ...), in the order of their rows."""
-        columns = self._network.columns
-        return [str(code) for code in columns.device_code[columns.device_kind == DeviceKind(kind).value]]
+        network = self._editor.network
+        rows = np.flatnonzero(network.columns.device_kind == DeviceKind(kind).value).tolist()
+        codes = network.columns.device_code
+        return [str(codes[row]) for row in rows if row not in network.gone_devices]
 
     def kind(self, code: str) -> DeviceKind:
         """Tell what a code names; raises as :meth:`downstream` does."""
-        return self._locate(code)[0]
+        return self._ask("current", lambda asked: _located(asked, code))[0]
 
     def is_open(self, switch: str, *, state: State = "current") -> bool:
         """Tell whether a switch is open; raises UnknownDeviceError for what is none."""
-        _, row = self._locate(switch, DeviceKind.SWITCH)
-        columns = self._network.columns
-        is_open = columns.branch_normally_open if state == "normal" else columns.branch_is_open
-        return bool(is_open[row])
+        return self._ask(
+            state, lambda asked: bool(asked.is_open[_located(asked, switch, DeviceKind.SWITCH)[1]])
+        )
 
     def is_energised(self, code: str, *, state: State = "current", kind: str | None = None) -> bool:
         """Tell whether a meter or device has supply, or a switch passes it; raises as :meth:`downstream`."""
-        index = self._index(state)
-        device, _ = self._feeding(index, code, kind)
-        return bool(index.has_supply(np.array([device], dtype=np.int32))[0])
+        return self._ask(state, lambda asked: asked.place(_feeding(asked, code, kind)[0]) >= 0)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revived, (self._network.columns, self._network.troubles)
+        return _revived, (self.columns, self._editor.network.troubles)
 
     def __repr__(self) -> str:
-        columns = self._network.columns
+        network, current = self._editor.network, self._editor.current
+        devices = len(network.columns.device_code) - len(network.gone_devices)
+        meters = int((network.columns.meter_device != GONE).sum())
         return (
-            f"Topology({len(columns.device_code)} devices, {len(self.switches)} switches, "
-            f"{len(self.meters)} meters, {len(self.energised)} supplied)"
+            f"Topology({devices} devices, {len(self.switches)} switches, "
+            f"{meters} meters, {current.supplied} supplied)"
         )
 
 
 def _revived(columns: NetworkColumns, troubles: Troubles) -> Topology:
     return Topology._of(columns, troubles)
+
+
+def _located(state: SupplyState, code: object, kind: str | None = None) -> Place:
+    network = state.network
+    return network.names.locate(network.columns, code, kind)
+
+
+def _feeding(state: SupplyState, code: object, kind: str | None = None) -> tuple[int, bool]:
+    """Row of the device that feeds a meter or what is behind a switch; or a device itself."""
+    found, row = _located(state, code, kind)
+    if found is DeviceKind.METER:
+        return state.feed(row), True
+    if found is DeviceKind.SWITCH:
+        below = state.below_branch(row)
+        return (state.parent(below) if below >= 0 else -1), True
+    return row, False
+
+
+def _upstream(state: SupplyState, code: object, kind: str | None) -> list[str]:
+    device, is_included = _feeding(state, code, kind)
+    rows = state.devices_from(state.place(device))
+    codes = state.network.columns.device_code
+    return [str(codes[row]) for row in (rows if is_included else rows[1:])]
+
+
+def _common_upstream(state: SupplyState, codes: Sequence[object]) -> str | None:
+    places = [state.place(_feeding(state, code)[0]) for code in codes]
+    if not places or min(places) < 0:
+        return None
+    place = state.lowest_common(min(places), max(places))
+    return str(state.network.columns.device_code[state.arena.device_at[place]]) if place >= 0 else None
+
+
+def _all_meters(state: SupplyState) -> MeterSet:
+    supplied = MeterSet.of_trees(state, state.tree_bases().tolist())
+    lacking = state.network.columns.meter_device != GONE
+    lacking[supplied.rows] = False
+    rest = np.flatnonzero(lacking).astype(np.int32)
+    places = np.concatenate((supplied.places, np.full(len(rest), -1, dtype=np.int32)))
+    return MeterSet.of_rows(state, np.concatenate((supplied.rows, rest)), places)
+
+
+def _kept_devices(network: Network) -> NDArray[np.intp]:
+    kept = np.ones(len(network.columns.device_code), dtype=np.bool_)
+    kept[list(network.gone_devices)] = False
+    return np.flatnonzero(kept)

@@ -44,7 +44,7 @@ def validated(normal: SupplyIndex) -> list[Finding]:
 
 def _check_loops(normal: SupplyIndex, troubles: Troubles) -> None:
     columns, forest = normal.network.columns, normal.forest
-    idle = normal.idle_branches()
+    idle = normal.idle_branches
     start, end = columns.branch_from[idle], columns.branch_to[idle]
     own_way = (forest.parent[start] == end) | (forest.parent[end] == start)
     pair = np.minimum(start, end).astype(np.int64) << 32 | np.maximum(start, end)

@@ -1,0 +1,106 @@
+"""The second supplies of meters: which devices can feed a meter beside its own."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from oms_topology.model import NetworkColumns
+
+__all__ = ["Backups"]
+
+
+class Backups:
+    """For every meter the devices that can feed it too, in their order; 13 bytes a supply.
+
+    Parameters
+    ----------
+    columns : NetworkColumns
+        The network; ``alternate_*`` say who.
+
+    Attributes
+    ----------
+    has : bool array, one per meter
+        Whether there are any. Shorter than the meters where later ones were added.
+    """
+
+    __slots__ = ("_changed", "_devices", "_meters", "_priorities", "_starts", "has")
+
+    def __init__(self, columns: NetworkColumns) -> None:
+        meter = columns.alternate_meter
+        sort = np.lexsort((np.arange(len(meter)), columns.alternate_priority, meter))
+        self._meters, starts = np.unique(meter[sort], return_index=True)
+        self._starts = np.append(starts, len(meter)).astype(np.int32)
+        self._devices = columns.alternate_device[sort]
+        self._priorities = columns.alternate_priority[sort]
+        self._changed: dict[int, tuple[int, ...]] = {}
+        self.has = np.zeros(len(columns.meter_number) if len(meter) else 0, dtype=np.bool_)
+        self.has[self._meters] = True
+
+    def __bool__(self) -> bool:
+        return bool(len(self._meters) or self._changed)
+
+    def of(self, meter: int) -> tuple[int, ...]:
+        """Give the rows of the devices, first choice first; empty when there are none."""
+        changed = self._changed.get(meter)
+        if changed is not None:
+            return changed
+        at = bisect_left(self._meters, meter)
+        if at == len(self._meters) or self._meters[at] != meter:
+            return ()
+        return tuple(self._devices[self._starts[at] : self._starts[at + 1]].tolist())
+
+    def meters(self) -> list[int]:
+        """List the rows of the meters that have any, ascending."""
+        return np.flatnonzero(self.has).tolist()
+
+    def set(self, meter: int, devices: tuple[int, ...]) -> None:
+        """Give a meter other second supplies."""
+        self._changed[meter] = devices
+        if meter >= len(self.has):
+            longer = np.zeros(max(2 * meter, 16), dtype=np.bool_)
+            longer[: len(self.has)] = self.has
+            self.has = longer
+        self.has[meter] = bool(devices)
+
+    def is_among(self, meters: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Tell which of the meters have second supplies."""
+        if not len(self.has):
+            return np.zeros(len(meters), dtype=np.bool_)
+        has = self.has.take(meters, mode="clip")
+        return has & (meters < len(self.has)) if len(meters) and meters.max() >= len(self.has) else has
+
+    def among(self, meters: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Pick those of the meters that have second supplies."""
+        return meters[self.is_among(meters)]
+
+    def fork(self) -> Backups:
+        """Make a copy that changes on its own."""
+        other = object.__new__(Backups)
+        other._meters, other._starts, other._devices = self._meters, self._starts, self._devices
+        other._priorities = self._priorities
+        other._changed, other.has = dict(self._changed), self.has.copy()
+        return other
+
+    def rows(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:
+        """Give all of them as the columns ``alternate_meter``, ``_device`` and ``_priority``."""
+        meter = np.repeat(self._meters, np.diff(self._starts)).astype(np.int32)
+        if not self._changed:
+            return meter, self._devices, self._priorities
+        kept = ~np.isin(meter, list(self._changed))
+        more = [
+            (row, device, place + 2)
+            for row, devices in self._changed.items()
+            for place, device in enumerate(devices)
+        ]
+        table = np.array(more, dtype=np.int32).reshape(-1, 3)
+        return (
+            np.concatenate((meter[kept], table[:, 0])).astype(np.int32),
+            np.concatenate((self._devices[kept], table[:, 1])).astype(np.int32),
+            np.concatenate((self._priorities[kept], np.minimum(table[:, 2], 127))).astype(np.int8),
+        )
