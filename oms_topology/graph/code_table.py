@@ -77,8 +77,8 @@ class CodeTable:
         "_apart",
         "_apart_codes",
         "_count",
-        "_data",
         "_has_gaps",
+        "_key_at",
         "_matrix",
         "_slot_view",
         "_slots",
@@ -104,15 +104,13 @@ class CodeTable:
         self._slots = np.full(5 * len(codes) // 2 + 1, -1, dtype=np.int32)
         doubled += _filled(self._slots, matrix)
         self.duplicate_rows = np.array(sorted(doubled), dtype=np.int32)
-        data = matrix.tobytes()
-        del matrix
-        self._view(data)
+        self._matrix = matrix
+        self._view()
         self.shared_codes = self._shared_with(list(rivals))
 
-    def _view(self, data: bytes) -> None:
-        """Look at the same memory in the two ways that are fast: from Python and from numpy."""
-        self._data = data
-        self._matrix = np.frombuffer(data, dtype=np.uint8).reshape(self._count, self._width + 1)
+    def _view(self) -> None:
+        """Look at the arrays in the way that is fast for one code: through views without numpy's scalars."""
+        self._key_at = self._matrix.reshape(-1).view(f"S{self._width + 1}").item
         self._slot_view = memoryview(self._slots.data)
 
     def _set_apart(self, codes: Sequence[str] | NDArray[Any], gaps: NDArray[np.intp]) -> list[int]:
@@ -133,14 +131,12 @@ class CodeTable:
             key = code.encode()
         except UnicodeEncodeError:
             return self._apart.get(code, -1)
-        width = self._width
-        if len(key) != width:
-            key = key.ljust(width, b"\xff")
-        data, slots = self._data, self._slot_view
+        if len(key) != self._width:
+            key = key.ljust(self._width, b"\xff")
+        key_at, slots = self._key_at, self._slot_view
         slot = _crc(key) % len(slots)
         while (row := slots[slot]) >= 0:
-            start = row * (width + 1)
-            if data[start : start + width] == key:
+            if key_at(row) == key:
                 return row
             slot = slot + 1 if slot + 1 < len(slots) else 0
         return self._apart.get(code, -1) if self._apart else -1
@@ -204,8 +200,8 @@ class CodeTable:
             return self._apart_codes[row]
         if not 0 <= row < self._count:
             raise IndexError(f"The table has no row {row}.")
-        start = row * (self._width + 1)
-        return self._data[start : start + self._width].rstrip(b"\xff").decode()
+        key: bytes = self._key_at(row)
+        return key.rstrip(b"\xff").decode()
 
     def codes(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.object_]:
         """Give the codes of many rows at once.
@@ -266,8 +262,8 @@ class CodeTable:
             found += self.codes(close_rows(code, self._matrix, n)).tolist()
         elif not found:
             far = _cut(second_guesses(code, letters), self._width)
-            rows = np.unique(self._rows_of(far))
-            found += self.codes(rows[rows >= 0]).tolist()
+            rows = self._rows_of(far)
+            found += self.codes(np.unique(rows[rows >= 0])).tolist()
         if self._apart:
             found += near_among(code, (self._apart,), n)
         return closest_of(code, found or self._containing(code, n), n)
@@ -275,11 +271,14 @@ class CodeTable:
     def _containing(self, code: str, n: int) -> list[str]:
         """Find codes that contain another, among the first few hundred thousand."""
         key = code.encode(errors="replace")
+        if len(key) < _LEAST_CONTAINED:
+            return []
         rows: dict[int, None] = {}
-        at = self._data.find(key, 0, _SEARCHED_BYTES) if len(key) >= _LEAST_CONTAINED else -1
+        data = self._matrix[: _SEARCHED_BYTES // self._matrix.shape[1]].tobytes()
+        at = data.find(key)
         while at >= 0 and len(rows) < n:
-            rows[at // (self._width + 1)] = None
-            at = self._data.find(key, at + 1, _SEARCHED_BYTES)
+            rows[at // self._matrix.shape[1]] = None
+            at = data.find(key, at + 1)
         codes: list[str] = self.codes(list(rows)).tolist()
         return codes
 
@@ -306,11 +305,11 @@ class CodeTable:
         """Bytes of the table in all, the codes included."""
         apart = sys.getsizeof(self._apart) + sys.getsizeof(self._apart_codes)
         apart += sum(map(sys.getsizeof, self._apart))
-        return len(self._data) + self._slots.nbytes + apart
+        return self._matrix.nbytes + self._slots.nbytes + apart
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = {
-            slot: getattr(self, slot) for slot in self.__slots__ if slot not in ("_matrix", "_slot_view")
+            slot: getattr(self, slot) for slot in self.__slots__ if slot not in ("_key_at", "_slot_view")
         }
         return _revived, (plain,)
 
@@ -319,7 +318,7 @@ def _revived(plain: dict[str, Any]) -> CodeTable:
     table = object.__new__(CodeTable)
     for slot, value in plain.items():
         setattr(table, slot, value)
-    table._view(table._data)
+    table._view()
     return table
 
 

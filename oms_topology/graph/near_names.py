@@ -263,8 +263,8 @@ def near_among(code: str, pools: Sequence[Collection[str]], n: int, *, tries_twi
         rows = padded(spelled(names), len(names), min(max(map(len, names)), _LONGEST))
         found += [names[at] for at in close_rows(code, rows, n).tolist()]
     if tries_twice and not found and len(names) < sum(map(len, pools)):
-        texts = set(texts_of(second_guesses(code, letters)))
-        found = [text for pool in pools if pool for text in texts if text in pool]
+        texts = texts_of(second_guesses(code, letters))
+        found = [text for pool in pools if pool for text in filter(pool.__contains__, texts)]
     return closest_of(code, found, n)
 
 
