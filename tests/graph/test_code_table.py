@@ -223,3 +223,35 @@ def test_devices_switches_and_meters_are_suggested_together(more: int) -> None:
         with pytest.raises(UnknownDeviceError) as caught:
             names.locate(columns, typed)
         assert caught.value.near[0] == meant
+
+
+def test_batches_follow_devices_that_come_and_go() -> None:
+    devices = ["SS1", *(f"DP{number:06d}" for number in range(SMALL))]
+    names, columns = names_of(devices, ["M1"])
+    asked = [*devices[-2000:], "M1", "NEW"]
+    found, meters = names.rows(asked, columns)
+    assert found.tolist() == [*range(len(devices) - 2000, len(devices)), -1, -1]
+    assert meters.tolist() == [*[-1] * 2000, 0, -1]
+    fork = names.fork()
+    fork.devices["NEW"] = len(devices)
+    fork.devices[devices[-1]] = len(devices) + 1
+    fork.devices.pop(devices[-2])
+    del fork.devices[devices[-3]]
+    assert fork.rows(asked, columns)[0][-5:].tolist() == [-1, -1, len(devices) + 1, -1, len(devices)]
+    assert names.rows(asked, columns)[0].tolist() == found.tolist()
+    for typed in ("NEEW", devices[-2]):
+        with pytest.raises(UnknownDeviceError) as caught:
+            fork.locate(columns, typed)
+        assert caught.value.near
+        assert set(caught.value.near) <= fork.devices.keys()
+        assert ("NEW" in caught.value.near) == (typed == "NEEW")
+
+
+def test_a_device_table_is_made_again_after_many_changes() -> None:
+    devices = ["SS1", *(f"DP{number:06d}" for number in range(SMALL))]
+    names, columns = names_of(devices, [])
+    names.rows(devices, columns)
+    for code in devices[1 : SMALL // 4]:
+        names.devices[code] = names.devices.pop(code) + SMALL
+    assert names.rows(devices, columns)[0].tolist() == [names.devices[code] for code in devices]
+    assert not names.devices.changed
