@@ -222,9 +222,12 @@ class CodeTable:
             A row that the table does not have.
         """
         wanted = np.asarray(rows, dtype=np.intp)
-        if self._has_gaps or (len(wanted) and int(wanted.view(np.uintp).max()) >= self._count):
+        if len(wanted) and int(wanted.view(np.uintp).max()) >= self._count:
             return self._codes_with_gaps(wanted)
-        return np.fromiter(texts_of(self._matrix.take(wanted, axis=0)), dtype=object, count=len(wanted))
+        picked = self._matrix.take(wanted, axis=0)
+        if self._has_gaps and not picked[:, 0].all():
+            return self._codes_with_gaps(wanted)
+        return np.fromiter(texts_of(picked), dtype=object, count=len(wanted))
 
     def _codes_with_gaps(self, wanted: NDArray[np.intp]) -> NDArray[np.object_]:
         plain = (wanted >= 0) & (wanted < self._count)
@@ -235,7 +238,7 @@ class CodeTable:
         found[rest] = ["" if row == -1 else self.code(row) for row in wanted[rest].tolist()]
         return found
 
-    def near(self, code: str, n: int = 3) -> list[str]:
+    def near(self, code: str, n: int = 3, *, tries_twice: bool = True) -> list[str]:
         """Suggest codes that look like one that is not here.
 
         Parameters
@@ -244,13 +247,15 @@ class CodeTable:
             What was asked for.
         n : int
             How many to suggest.
+        tries_twice : bool
+            In a large table, look also for codes two edits away and for such that contain the code,
+            where nothing is nearer.
 
         Returns
         -------
         list of str
             Best first: fewest edits, longest common beginning, then by code; empty where nothing looks
-            alike. In a large table codes one edit away, then two, then such that contain the code;
-            some milliseconds, whatever the size.
+            alike. Some milliseconds, whatever the size.
         """
         samples = self.codes(
             np.linspace(0, self._count - 1, min(self._count, _SAMPLES), dtype=np.intp)
@@ -260,13 +265,15 @@ class CodeTable:
         found = [tried[at] for at in np.flatnonzero(self.rows(tried) >= 0).tolist()]
         if self._count <= SMALL:
             found += self.codes(close_rows(code, self._matrix, n)).tolist()
-        elif not found:
+        elif tries_twice and not found:
             far = _cut(second_guesses(code, letters), self._width)
             rows = self._rows_of(far)
             found += self.codes(np.unique(rows[rows >= 0])).tolist()
         if self._apart:
-            found += near_among(code, (self._apart,), n)
-        return closest_of(code, found or self._containing(code, n), n)
+            found += near_among(code, (self._apart,), n, tries_twice=tries_twice)
+        if tries_twice and not found:
+            found = self._containing(code, n)
+        return closest_of(code, found, n)
 
     def _containing(self, code: str, n: int) -> list[str]:
         """Find codes that contain another, among the first few hundred thousand."""
@@ -304,7 +311,7 @@ class CodeTable:
     def nbytes(self) -> int:
         """Bytes of the table in all, the codes included."""
         apart = sys.getsizeof(self._apart) + sys.getsizeof(self._apart_codes)
-        apart += sum(map(sys.getsizeof, self._apart))
+        apart += sum(map(sys.getsizeof, list(self._apart)))
         return self._matrix.nbytes + self._slots.nbytes + apart
 
     def __reduce__(self) -> tuple[Any, ...]:

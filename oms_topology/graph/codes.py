@@ -223,7 +223,7 @@ class Names:
         found = [number for number in meters if not _is_gone(columns, self.meters.row(number))]
         pools: list[Collection[str]] = [self.switch_rows, self.shared, self.devices]
         if self._device_table is not None:
-            near = self._device_table[0].near(code, 2 * _SUGGESTED)
+            near = self._device_table[0].near(code, 2 * _SUGGESTED, tries_twice=not found)
             found += [device for device in near if device in self.devices]
             pools[2] = self.devices.changed & self.devices.keys()
         found += near_among(code, pools, _SUGGESTED, tries_twice=not found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ SMALL = 20_000
 """So many codes are compared one by one; of more, guesses are looked up."""
 
 _LONGEST = 64
+_SAMPLES = 64
 _BLOCK = 1 << 13
 _SECOND_GUESSES = 45_000
 _SHORTEST_PART = 4
@@ -255,8 +257,8 @@ def near_among(code: str, pools: Sequence[Collection[str]], n: int, *, tries_twi
     list of str
         Best first; empty where nothing looks alike. Some milliseconds.
     """
-    names = [name for pool in pools if len(pool) <= SMALL for name in pool]
-    samples = [name for pool in pools for name in _first_of(pool)]
+    names = [name for pool in pools if len(pool) <= SMALL for name in list(pool)]
+    samples = [name for pool in pools for name in list(islice(pool, _SAMPLES))]
     letters = alphabet(samples)
     found = [guess for guess in guesses(code, letters, samples) for pool in pools if guess in pool]
     if names:
@@ -266,8 +268,3 @@ def near_among(code: str, pools: Sequence[Collection[str]], n: int, *, tries_twi
         texts = texts_of(second_guesses(code, letters))
         found = [text for pool in pools if pool for text in filter(pool.__contains__, texts)]
     return closest_of(code, found, n)
-
-
-def _first_of(pool: Collection[str]) -> list[str]:
-    names = iter(pool)
-    return [name for name, _ in zip(names, range(_LONGEST), strict=False)]
