@@ -111,7 +111,7 @@ class SupplyState:
 
     def any_place(self, device: int) -> int:
         """Give the place of a device, with supply or without; -1 for one that is gone."""
-        at = self.places[device] if device >= 0 else -1
+        at = self.places[device] if 0 <= device < len(self.places) else -1
         return -2 - at if at < -1 else at
 
     def feed(self, meter: int) -> int:
@@ -258,6 +258,8 @@ class SupplyState:
     def needs_regrowth(self, branch: int) -> bool:
         """Tell whether opening or closing a branch may change more than one subtree."""
         start, end = self.network.ends(branch)
+        if self.any_place(start) < 0 or self.any_place(end) < 0:
+            return False
         if self.is_open[branch]:
             roots = self.root(self.any_place(start)), self.root(self.any_place(end))
             if roots[0] == roots[1] or (self.places[start] >= 0 and self.places[end] >= 0):

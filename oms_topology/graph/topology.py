@@ -347,7 +347,7 @@ class Topology(Changing, Constructors):
         int array, one per device
             -1 at sources and where nothing supplies.
         """
-        return self._ask(state, lambda asked: asked.flat().forest.parent[_kept_devices(asked.network)])
+        return self._ask(state, _supply_parents)
 
     @property
     def topology_version(self) -> int:
@@ -432,7 +432,7 @@ def _all_meters(state: SupplyState) -> MeterSet:
     return MeterSet.of_rows(state, np.concatenate((supplied.rows, rest)), places)
 
 
-def _kept_devices(network: Network) -> NDArray[np.intp]:
-    kept = np.ones(len(network.columns.device_code), dtype=np.bool_)
-    kept[list(network.gone_devices)] = False
-    return np.flatnonzero(kept)
+def _supply_parents(state: SupplyState) -> NDArray[np.int32]:
+    kept = ~state.flat().network.is_gone
+    new_row = np.append(np.cumsum(kept) - 1, -1).astype(np.int32)
+    return new_row[state.flat().forest.parent[kept]]
