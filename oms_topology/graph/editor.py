@@ -144,10 +144,15 @@ class Editor:
         if not done:
             return None
         self.version += 1
-        entry = Entry(self.version, changed_at or datetime.now(UTC), tuple(done))
+        entry = Entry(self.version, changed_at or self._now(), tuple(done))
         self.journal.append(entry)
         self._compact()
         return entry
+
+    def _now(self) -> datetime:
+        """Give the time of a change that none was given for: never before the change before it."""
+        now = datetime.now(UTC)
+        return max(now, self.journal[-1].changed_at) if self.journal else now
 
     def _replace(self, copies: Editor) -> None:
         """Let changed copies take the place of what they were made of."""

@@ -7,13 +7,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
 from oms_topology import Topology
 from oms_topology.graph import editor as editor_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 _TOWN = (
     "SS1 > F1 >SW1> DP1 > M1..M20; F1 > DP2 > M21..M30; SS1 > F2 > DP3 > M31..M50;"
@@ -130,7 +130,8 @@ from hypothesis import settings
 from tests.properties.test_changes_in_place import ChangingMachine, test_all_undone_is_what_it_was
 from hypothesis.stateful import run_state_machine_as_test
 test_all_undone_is_what_it_was()
-run_state_machine_as_test(ChangingMachine, settings=settings(max_examples=8, stateful_step_count=10, deadline=None, database=None))
+few = settings(max_examples=8, stateful_step_count=10, deadline=None, database=None)
+run_state_machine_as_test(ChangingMachine, settings=few)
 print("as compiled")
 """
 

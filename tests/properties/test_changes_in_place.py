@@ -178,7 +178,6 @@ class ChangingMachine(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        self.now = datetime.now(UTC) if self.now < datetime.now(UTC) else self.now
         before = self.net.version
         if self.net.undo():
             assert self.net.version == before + 1
