@@ -98,7 +98,7 @@ class BranchBook:
     """Branches in the order of entry."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, int, str, str, bool, bool, bool]] = []
+        self.rows: list[tuple[int, int, str, str, bool, bool, bool, int]] = []
 
     def add(
         self,
@@ -110,14 +110,15 @@ class BranchBook:
         is_switch: bool = False,
         normally_open: bool = False,
         is_open: bool = False,
+        phases: int = 0,
     ) -> None:
         """Enter a branch between two device rows."""
-        self.rows.append((start, end, kind, code, is_switch, normally_open, is_open))
+        self.rows.append((start, end, kind, code, is_switch, normally_open, is_open, phases))
 
     def columns(self) -> dict[str, Any]:
         """Give the branch columns of a :class:`~oms_topology.model.NetworkColumns`."""
-        names = ("from", "to", "kind", "code", "is_switch", "normally_open", "is_open")
-        types = (np.int32, np.int32, object, object, np.bool_, np.bool_, np.bool_)
+        names = ("from", "to", "kind", "code", "is_switch", "normally_open", "is_open", "phases")
+        types = (np.int32, np.int32, object, object, np.bool_, np.bool_, np.bool_, np.uint8)
         table = list(zip(*self.rows, strict=True)) or [()] * len(names)
         return {
             f"branch_{name}": np.array(values, dtype=dtype)

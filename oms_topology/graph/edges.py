@@ -8,6 +8,7 @@ import numpy as np
 
 from oms_topology.graph.book import BranchBook, DeviceBook, is_switchable, network
 from oms_topology.graph.forest import Forest, grow
+from oms_topology.graph.phase_codes import phases_column
 from oms_topology.graph.tables import Table
 from oms_topology.graph.troubles import Troubles
 from oms_topology.model import DeviceKind
@@ -75,6 +76,7 @@ def _enter_edges(devices: DeviceBook, table: Table, troubles: Troubles) -> Branc
     kinds, names = table.codes("kind").tolist(), table.codes("name", "switch_id", "id").tolist()
     normally_open = table.flags("normally_open").tolist()
     is_open = table.flags("is_open").tolist() if "is_open" in table else normally_open
+    phases = phases_column(table).tolist()
     ends = zip(table.codes("from").tolist(), table.codes("to").tolist(), strict=True)
     for row, codes in enumerate(ends):
         start, end = (devices.find(code, DeviceKind.SECTION) for code in codes)
@@ -89,6 +91,7 @@ def _enter_edges(devices: DeviceBook, table: Table, troubles: Troubles) -> Branc
             is_switch=is_switchable(kinds[row]) or normally_open[row],
             normally_open=normally_open[row],
             is_open=is_open[row],
+            phases=phases[row],
         )
     return branches
 
@@ -108,6 +111,7 @@ def _meters(devices: DeviceBook, table: Table, troubles: Troubles) -> dict[str, 
         "meter_priority": np.nan_to_num(table.numbers("priority"), nan=0).clip(0, 100).astype(np.int8),
         "meter_longitude": table.numbers("longitude", "lon"),
         "meter_latitude": table.numbers("latitude", "lat"),
+        "meter_phases": phases_column(table),
         "meter_attributes": table.rest(*used),
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 from oms_topology.graph.book import BranchBook, DeviceBook, network
 from oms_topology.graph.forest import hops
 from oms_topology.graph.grouping import ancestor_labels
+from oms_topology.graph.phase_codes import phases_column
 from oms_topology.graph.tables import Table
 from oms_topology.graph.troubles import Troubles
 from oms_topology.model import DeviceKind
@@ -51,7 +52,7 @@ class _Reader:
         self.troubles = Troubles()
         self.devices = DeviceBook(self.troubles)
         self.parents: dict[int, int] = {}
-        self.switches: list[tuple[int, int, str, str, bool, bool]] = []
+        self.switches: list[tuple[int, int, str, str, bool, bool, int]] = []
 
     def read(self) -> NetworkColumns:
         self._enter_devices()
@@ -115,12 +116,13 @@ class _Reader:
         kinds, normally_open = table.codes("kind"), table.flags("normally_open")
         is_open = table.flags("is_open") if "is_open" in table else normally_open
         codes, starts, ends = table.codes("switch_id"), table.codes("from_id"), table.codes("to_id")
+        phases = phases_column(table)
         for row, code in enumerate(codes.tolist()):
             start, end = (self.devices.find(column[row], *_ANY) for column in (starts, ends))
             if start < 0 or end < 0:
                 self.troubles.add("dangling_id", [code or f"switches row {row}"])
                 continue
-            state = bool(normally_open[row]), bool(is_open[row])
+            state = bool(normally_open[row]), bool(is_open[row]), int(phases[row])
             self.switches.append((start, end, kinds[row] or "switch", code, *state))
 
     def _branches(self) -> BranchBook:
@@ -135,7 +137,7 @@ class _Reader:
             for child, parent in self.parents.items()
             if frozenset((child, parent)) not in beside
         }
-        led = {end for _, end, _, _, normally_open, _ in self.switches if not normally_open}
+        led = {end for _, end, _, _, normally_open, _, _ in self.switches if not normally_open}
         doubtful = [child for child in plain if child in led]
         kept = {child: parent for child, parent in plain.items() if child not in led}
         cut_off = self._unreached(kept)
@@ -143,13 +145,15 @@ class _Reader:
         branches = BranchBook()
         for child, parent in sorted(kept.items()):
             branches.add(parent, child)
-        for start, end, kind, code, normally_open, is_open in self.switches:
+        for start, end, kind, code, normally_open, is_open, phases in self.switches:
             state = {"normally_open": normally_open, "is_open": is_open}
-            branches.add(start, end, kind=kind, code=code, is_switch=True, **state)
+            branches.add(start, end, kind=kind, code=code, is_switch=True, phases=phases, **state)
         return branches
 
     def _unreached(self, parents: dict[int, int]) -> NDArray[np.bool_]:
-        closed = [(start, end) for start, end, _, _, normally_open, _ in self.switches if not normally_open]
+        closed = [
+            (start, end) for start, end, _, _, normally_open, _, _ in self.switches if not normally_open
+        ]
         ends = np.array([*((parent, child) for child, parent in parents.items()), *closed], dtype=np.int32)
         start, end = ends.reshape(-1, 2).T.copy()
         tops = [row for row in range(len(self.devices.codes)) if row not in self.parents]
@@ -170,6 +174,7 @@ class _Reader:
             "meter_priority": priority,
             "meter_longitude": table.numbers("longitude", "lon"),
             "meter_latitude": table.numbers("latitude", "lat"),
+            "meter_phases": phases_column(table),
             "meter_attributes": table.rest(*used, "longitude", "lon", "latitude", "lat"),
         }
 

@@ -27,6 +27,10 @@ def _no_bytes() -> NDArray[np.int8]:
     return np.empty(0, dtype=np.int8)
 
 
+def _no_bits() -> NDArray[np.uint8]:
+    return np.empty(0, dtype=np.uint8)
+
+
 def _no_flags() -> NDArray[np.bool_]:
     return np.empty(0, dtype=np.bool_)
 
@@ -62,6 +66,8 @@ class NetworkColumns:
         Whether it can be opened and closed by its code.
     branch_normally_open, branch_is_open : bool arrays, one per branch
         The normal and the current state.
+    branch_phases : uint8 array, one per branch
+        The phases it carries: 1 for A, 2 for B, 4 for C, added up; 0 when not known, which counts as all.
     meter_number : object array, one per meter
         The meter's number.
     meter_device : int array, one per meter
@@ -72,6 +78,8 @@ class NetworkColumns:
         Criticality, 1 critical to 4 low; 0 when unknown.
     meter_longitude, meter_latitude : float arrays, degrees, one per meter
         WGS 84; nan when unknown.
+    meter_phases : uint8 array, one per meter
+        The phases it takes, as for branches; 0 when not known.
     alternate_meter, alternate_device : int arrays, one per alternate supply
         Meter row and the row of the device that can feed it too.
     alternate_priority : int array, one per alternate supply
@@ -95,12 +103,14 @@ class NetworkColumns:
     branch_is_switch: NDArray[np.bool_] = field(default_factory=_no_flags)
     branch_normally_open: NDArray[np.bool_] = field(default_factory=_no_flags)
     branch_is_open: NDArray[np.bool_] = field(default_factory=_no_flags)
+    branch_phases: NDArray[np.uint8] = field(default_factory=_no_bits)
     meter_number: NDArray[np.object_] = field(default_factory=_no_text)
     meter_device: NDArray[np.int32] = field(default_factory=_no_rows)
     meter_customer: NDArray[np.object_] = field(default_factory=_no_text)
     meter_priority: NDArray[np.int8] = field(default_factory=_no_bytes)
     meter_longitude: NDArray[np.float64] = field(default_factory=_no_numbers)
     meter_latitude: NDArray[np.float64] = field(default_factory=_no_numbers)
+    meter_phases: NDArray[np.uint8] = field(default_factory=_no_bits)
     alternate_meter: NDArray[np.int32] = field(default_factory=_no_rows)
     alternate_device: NDArray[np.int32] = field(default_factory=_no_rows)
     alternate_priority: NDArray[np.int8] = field(default_factory=_no_bytes)
@@ -120,11 +130,13 @@ class NetworkColumns:
             "branch_code": (branches, "", object),
             "branch_is_switch": (branches, False, np.bool_),
             "branch_normally_open": (branches, False, np.bool_),
+            "branch_phases": (branches, 0, np.uint8),
             "meter_device": (meters, -1, np.int32),
             "meter_customer": (meters, "", object),
             "meter_priority": (meters, 0, np.int8),
             "meter_longitude": (meters, np.nan, np.float64),
             "meter_latitude": (meters, np.nan, np.float64),
+            "meter_phases": (meters, 0, np.uint8),
             "alternate_priority": (alternates, 2, np.int8),
         }
         for name, (length, filler, dtype) in defaults.items():
