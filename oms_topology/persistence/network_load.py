@@ -32,6 +32,8 @@ _VERSIONS = text(
     """
 )
 _VERSION_AT = text("SELECT oms_topology.topology_version_at(:instant)")
+# Compiling a query of a table without statistics takes longer than to run it.
+_PLAIN = text("SET LOCAL jit = off")
 _SNAPSHOT = text("SELECT pg_export_snapshot()")
 _PAGES = text("SELECT (pg_relation_size('public.oms_meters') / current_setting('block_size')::int)::int")
 _DEVICES = text(
@@ -165,6 +167,7 @@ def load_network(engine: Engine, *, as_of: datetime | int | None = None) -> Netw
 
 
 def _columns(engine: Engine, connection: Connection, as_of: datetime | int | None) -> NetworkColumns:
+    connection.execute(_PLAIN)
     snapshot = connection.execute(_SNAPSHOT).scalar_one()
     version = _version(connection, as_of)
     asked = {"version": version}
@@ -293,6 +296,7 @@ def _share(engine: Engine, snapshot: str, chunks: list[tuple[int, int]]) -> list
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         # SET takes no parameters; the snapshot's name comes from the server itself.
         connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        connection.execute(_PLAIN)
         return [_chunk(connection, first, past) for first, past in chunks]
 
 

@@ -37,4 +37,5 @@ FROM (SELECT from_no AS no FROM changed_branch UNION SELECT to_no FROM changed_b
       UNION SELECT old_from_no FROM changed_branch UNION SELECT old_to_no FROM changed_branch) c
 WHERE d.device_no = c.no AND NOT d.is_stale;
 
-SELECT oms_topology.settle();
+-- Numbers the devices for the meters that come next; the version is made when these are stored, too.
+SELECT oms_topology.settle_marks() WHERE EXISTS (SELECT FROM oms_topology.device WHERE is_stale);

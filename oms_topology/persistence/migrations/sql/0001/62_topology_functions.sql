@@ -394,7 +394,8 @@ BEGIN
     RETURN COALESCE(touched, '{}');
 END $$;
 
--- Brings the preorder up to date with the marks that it finds; tells the segments concerned, and how many meters.
+-- Brings the preorder up to date with the marks that it finds, and holds the topology lock from then on; tells the
+-- segments concerned, and how many meters. Makes no version: that is left to settle(), in the same transaction.
 CREATE FUNCTION oms_topology.settle_marks(OUT touched integer[], OUT meter_count integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -405,6 +406,7 @@ DECLARE
     lost    integer[];
     stale   integer[];
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oms_topology.topology'));
     SELECT array_agg(device_no), array_agg(parent_no), array_agg(DISTINCT segment_no) FILTER (WHERE segment_no IS NOT NULL)
     INTO marked, parents, touched FROM oms_topology.device WHERE is_stale;
     SELECT array_agg(root_no) INTO roots FROM oms_topology.stale_roots();
@@ -480,7 +482,6 @@ BEGIN
         PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.topology'));
         RETURN false;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('oms_topology.topology'));
     -- What commits meanwhile belongs to this version with all its marks, or to the next with all of its log: one
     -- snapshot sees the log without a mark (why that is right: 66). Under a steady stream of changes the last
     -- round stands as it is, and what it lacks is in the next version.

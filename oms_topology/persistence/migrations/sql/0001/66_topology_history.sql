@@ -174,11 +174,12 @@ CREATE TRIGGER oms_topology_remember_delete AFTER DELETE ON public.oms_meters
 CREATE TRIGGER oms_topology_remember_truncate BEFORE TRUNCATE ON public.oms_meters
     FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.remember_meters();
 
--- The segments that entries of the log concern: of the devices in them, and at the ends of the branches.
+-- The segments that entries of the log concern: of the devices in them and what fed these, and at the ends of branches.
 CREATE FUNCTION oms_topology.segments_of_changes(p_before_nos bigint[]) RETURNS integer[]
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
     SELECT COALESCE(array_agg(DISTINCT d.segment_no) FILTER (WHERE d.segment_no IS NOT NULL), '{}')
     FROM (SELECT device_no FROM oms_topology.device_before WHERE before_no = ANY (p_before_nos)
+          UNION SELECT parent_no FROM oms_topology.device_before WHERE before_no = ANY (p_before_nos)
           UNION SELECT device_no FROM oms_topology.alternate_before WHERE before_no = ANY (p_before_nos)
           UNION SELECT u.no FROM oms_topology.branch_before b CROSS JOIN LATERAL unnest(ARRAY[b.from_no, b.to_no]) AS u (no)
           WHERE b.before_no = ANY (p_before_nos)
@@ -231,10 +232,11 @@ $$;
 
 -- The rows of device, branch, oms_meters and alternate_supply as they stood at a version; with the newest version,
 -- what is settled of the tables. Names and coordinates are today's, of the device that now has the code.
+-- Nobody can estimate how much of the log there is: so whatever is joined is hashed, and nothing is compiled for it.
 CREATE FUNCTION oms_topology.devices_as_of(p_version bigint)
 RETURNS TABLE (device_no integer, kind text, code text, name text, parent_no integer, normal_parent_no integer,
                is_source boolean, longitude double precision, latitude double precision)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
     WITH former AS MATERIALIZED (
         SELECT DISTINCT ON (b.device_no) b.*
         FROM oms_topology.device_before b WHERE b.topology_version > p_version OR b.topology_version IS NULL
@@ -254,7 +256,7 @@ $$;
 CREATE FUNCTION oms_topology.branches_as_of(p_version bigint)
 RETURNS TABLE (branch_no integer, from_no integer, to_no integer, kind text, code text,
                is_switch boolean, normally_open boolean, is_open boolean)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
     WITH former AS MATERIALIZED (
         SELECT DISTINCT ON (b.branch_no) b.*
         FROM oms_topology.branch_before b WHERE b.topology_version > p_version OR b.topology_version IS NULL
@@ -269,7 +271,7 @@ $$;
 
 CREATE FUNCTION oms_topology.alternates_as_of(p_version bigint)
 RETURNS TABLE (meter_no integer, device_no integer, priority integer)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
     WITH former AS MATERIALIZED (
         SELECT DISTINCT ON (b.meter_no, b.device_no) b.*
         FROM oms_topology.alternate_before b WHERE b.topology_version > p_version OR b.topology_version IS NULL
@@ -285,7 +287,7 @@ $$;
 -- The meters alone that stood otherwise; device_no is NULL for those that were not in the network.
 CREATE FUNCTION oms_topology.former_meters(p_version bigint)
 RETURNS TABLE (meter_no integer, meter_number text, device_no integer)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT DISTINCT ON (b.meter_no) b.meter_no, b.meter_number, b.device_no
     FROM oms_topology.meter_before b WHERE b.topology_version > p_version OR b.topology_version IS NULL
     ORDER BY b.meter_no, b.topology_version NULLS LAST, b.before_no
@@ -293,7 +295,7 @@ $$;
 
 CREATE FUNCTION oms_topology.meters_as_of(p_version bigint)
 RETURNS TABLE (meter_no integer, meter_number text, device_no integer)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
     WITH former AS MATERIALIZED (SELECT * FROM oms_topology.former_meters(p_version))
     SELECT m.meter_no, m.meter_number, NULLIF(m.listed_device_no, -1)
     FROM public.oms_meters m
