@@ -28,8 +28,10 @@ import networkx as nx
 from benchmarks.graph.networks import city
 from oms_topology import Topology
 from oms_topology.graph import topology
+from oms_topology.graph.codes import CodeTable, Names
 from oms_topology.graph.directed import directed_graph
 from oms_topology.graph.nx_backend.info import NAME
+from oms_topology.model import NetworkColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +63,8 @@ def ensure_installed() -> None:
 def micros(ask: Callable[[], Any], rounds: int) -> float:
     """Median time of one call in microseconds, each call measured alone."""
     taken = []
-    ask()
+    if rounds > 1:
+        ask()
     gc.collect()
     gc.disable()
     for _ in range(rounds):
@@ -104,21 +107,38 @@ def drawing(meters: int, rounds: int) -> Figures:
 
 
 def holding(meters: int) -> Figures:
-    """Count bytes a node: of the graph beside its network, of all with ids, of dictionaries."""
+    """Count bytes a node: of ids, of the tables that find them, of the graph, of all, of dictionaries."""
     tracemalloc.start()
+    counts = [0]
+
+    def more() -> float:
+        counts.append(tracemalloc.get_traced_memory()[0])
+        return counts[-1] - counts[-2]
+
+    full = city(meters)
+    columns = NetworkColumns(
+        device_kind=full.device_kind, device_code=full.device_code, meter_number=full.meter_number
+    )
+    del full
+    ids = more()
+    names = Names(columns, CodeTable(columns.meter_number))
+    tables = more()
+    del names, columns
+    counts.append(tracemalloc.get_traced_memory()[0])
     net = Topology.from_columns(city(meters))
-    before = tracemalloc.get_traced_memory()[0]
+    network = more()
     graph = net.graph
-    held = tracemalloc.get_traced_memory()[0]
+    drawn = more()
     plain = nx.DiGraph(graph)
-    after = tracemalloc.get_traced_memory()[0]
+    dictionaries = more()
     tracemalloc.stop()
-    nodes = len(plain)
-    return {
-        "graph_bytes_per_node": (held - before) / nodes,
-        "all_with_ids_bytes_per_node": held / nodes,
-        "dictionaries_bytes_per_node": (after - held) / nodes,
+    held = {
+        "graph_of_rows_bytes_per_node": drawn,
+        "graph_ids_and_tables_bytes_per_node": drawn + ids + tables,
+        "network_and_graph_bytes_per_node": network + drawn,
+        "dictionaries_without_ids_bytes_per_node": dictionaries,
     }
+    return {name: count / len(plain) for name, count in held.items()}
 
 
 def asking(meters: int, rounds: int) -> Figures:
@@ -134,8 +154,8 @@ def asking(meters: int, rounds: int) -> Figures:
         "ancestors": lambda each: nx.ancestors(each, next(numbers)),
         "has_path": lambda each: nx.has_path(each, next(stations), next(numbers)),
     }
-    # NetworkX lists all nodes to find one ancestor; three rounds tell as much as a hundred.
-    few = {"lowest_common_ancestor": 3}
+    # NetworkX lists all nodes to find one ancestor: one round is enough to wait for.
+    few = {"lowest_common_ancestor": 1}
     figures: Figures = {}
     for name, ask in asked.items():
         figures[f"{name}_dictionaries_us"] = micros(lambda ask=ask: ask(plain), few.get(name, rounds))  # type: ignore[misc]

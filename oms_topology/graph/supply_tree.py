@@ -188,7 +188,7 @@ class SupplyTree:
 
 def _present(index: SupplyIndex) -> NDArray[np.bool_] | None:
     meter_device = index.network.columns.meter_device
-    gone = getattr(index.network, "is_gone", np.zeros(len(index.forest.parent), dtype=np.bool_))
+    gone = index.network.is_gone
     if len(index.meter_order) == len(meter_device) and not gone.any():
         return None
     return np.concatenate((~gone, meter_device != GONE))

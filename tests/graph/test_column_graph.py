@@ -243,6 +243,32 @@ def test_a_graph_given_does_not_change_with_the_network(town: Topology) -> None:
     assert len(town.graph) == len(before) + 1
 
 
+def test_a_graph_given_does_not_change_when_devices_come_and_go(town: Topology) -> None:
+    given = [town.graph]
+    copies = [town.graph.copy()]
+    town.remove_meter("M4")
+    changes = [
+        lambda: town.remove_device("DP2"),
+        lambda: town.add_device("DP2", kind="section", parent="F2"),
+        lambda: town.add_meter("M4", "DP2"),
+        lambda: town.refeed("DP3", "F1"),
+        lambda: town.add_device("M1", kind="feeder", parent="SS1"),
+        lambda: town.remove_device("M1", kind="feeder"),
+    ]
+    for change in changes:
+        change()
+        given.append(town.graph)
+        copies.append(town.graph.copy())
+        for graph, kept in zip(given, copies, strict=True):
+            assert nx.utils.graphs_equal(graph, kept)
+            assert list(graph.edges) == list(kept.edges)
+            assert all(node in graph for node in kept)
+    assert ["DP2" in graph for graph in given] == [True, False, True, True, True, True, True]
+    assert [list(graph.pred["DP2"]) for graph in given if "DP2" in graph] == [["F1"], *[["F2"]] * 5]
+    assert [("meter", "M1") in graph for graph in given] == [False] * 5 + [True, False]
+    assert ["M1" in graph for graph in given] == [True] * 5 + [False, True]
+
+
 def test_what_has_no_supply_stands_alone(town: Topology) -> None:
     town.open("SW1")
     graph = town.graph

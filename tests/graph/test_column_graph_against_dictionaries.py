@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oms_topology import Topology
+from oms_topology.errors import TopologyError
 from oms_topology.graph import topology as topology_room
 from oms_topology.graph.cleaning import GONE
 from oms_topology.graph.column_graph import ColumnGraph
@@ -34,8 +36,7 @@ def dictionary_graph(index: SupplyIndex) -> nx.DiGraph[Any]:
         for kind, code in zip(columns.device_kind, columns.device_code, strict=True)
     ]
     meters = [("meter", number) if number in shared else number for number in columns.meter_number.tolist()]
-    gone = getattr(index.network, "is_gone", np.zeros(len(devices), dtype=np.bool_))
-    for row in np.flatnonzero(~gone).tolist():
+    for row in np.flatnonzero(~index.network.is_gone).tolist():
         graph.add_node(
             devices[row],
             kind=columns.device_kind[row],
@@ -110,24 +111,30 @@ def drawn(net: Topology) -> tuple[ColumnGraph, SupplyIndex]:
 
 
 def change(net: Topology, data: st.DataObject) -> None:
-    """Switch, move, take out and add, whatever the network lets us."""
+    """Switch, move, feed elsewhere, take out and put in, whatever the network lets us."""
     for _ in range(data.draw(st.integers(0, 4))):
-        meters = list(net.meters)
-        unambiguous = [meter for meter in meters if meter.startswith("m")]
-        act = data.draw(st.sampled_from(["switch", "remove", "add", "move"]))
-        if act == "switch" and net.switches:
-            switch = data.draw(st.sampled_from(net.switches))
-            (net.close if net.is_open(switch) else net.open)(switch)
-        devices = [code for code in net.devices if code != "17" and list(net.devices).count(code) == 1]
-        devices = [code for code in devices if code not in meters]
-        if act == "remove" and unambiguous:
-            net.remove_meter(data.draw(st.sampled_from(unambiguous)))
-        elif act == "add" and devices:
-            number = data.draw(st.sampled_from([f"m{len(meters)}new", devices[0]]))
-            if number not in meters:
-                net.add_meter(number, devices[-1])
-        elif act == "move" and devices and unambiguous:
-            net.move_meter(data.draw(st.sampled_from(unambiguous)), data.draw(st.sampled_from(devices)))
+        with suppress(TopologyError):
+            change_once(net, data)
+
+
+def change_once(net: Topology, data: st.DataObject) -> None:
+    meters, devices = sorted(net.meters), sorted(net.devices)
+    number = data.draw(st.sampled_from([*meters, "m_new", "17", *devices[:1]]))
+    device, other = (data.draw(st.sampled_from([*devices, "d_new", "17"])) for _ in range(2))
+    acts: list[Callable[[], object]] = [
+        lambda: net.remove_meter(number),
+        lambda: net.add_meter(number, device),
+        lambda: net.move_meter(number, device),
+        lambda: net.remove_device(device),
+        lambda: net.add_device(device, kind="section", parent=other),
+        lambda: net.add_device(device, kind="feeder"),
+        lambda: net.refeed(device, other),
+        net.undo,
+    ]
+    if net.switches:
+        switch = data.draw(st.sampled_from(sorted(net.switches)))
+        acts += [lambda: net.close(switch), lambda: net.open(switch)]
+    data.draw(st.sampled_from(acts))()
 
 
 def assert_same(graph: nx.DiGraph[Any], plain: nx.DiGraph[Any]) -> None:
@@ -173,7 +180,7 @@ ALGORITHMS: list[Callable[[nx.DiGraph[Any]], Any]] = [
     lambda graph: graph.copy()._adj,
     lambda graph: list(nx.line_graph(graph).edges),
     lambda graph: list(nx.transitive_closure(graph).edges),
-    lambda graph: nx.maximal_independent_set(graph.to_undirected(), seed=1),
+    lambda graph: nx.maximal_independent_set(graph.to_undirected(), seed=1) if graph else [],
 ]
 
 
