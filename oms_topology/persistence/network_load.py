@@ -15,8 +15,6 @@ from oms_topology.model import NetworkColumns
 from oms_topology.persistence.database import translated_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
@@ -94,17 +92,21 @@ _METER_ROWS = text(
       AND m.ctid >= CAST(:first AS tid) AND m.ctid < CAST(:past AS tid)
     """
 )
-# What a meter is beside its place is told as it is today, of the meter that has the number today.
 _FORMER_METERS = text(
     """
-    SELECT f.meter_no, COALESCE(f.meter_number, ''), f.device_no, COALESCE(c.customer_id, ''),
-           COALESCE(m.location_lng::float8, 'NaN'), COALESCE(m.location_lat::float8, 'NaN'),
-           COALESCE((SELECT min(s.priority) FROM public.network_substation_meters s
-                     WHERE s.meter_id = m.id AND s.priority BETWEEN 1 AND 3), 0)
-    FROM oms_topology.former_meters(:version) f
-    LEFT JOIN public.oms_meters m ON m.meter_number = f.meter_number
+    SELECT f.meter_no, COALESCE(f.meter_number, ''), f.device_no
+    FROM oms_topology.former_meters(:version) f ORDER BY f.meter_no
+    """
+)
+# What a meter is beside its place is told as it is today, of the meter that has the number today.
+_DETAILS = text(
+    """
+    SELECT COALESCE(m.meter_no, -1), COALESCE(c.customer_id, ''),
+           COALESCE(m.location_lng::float8, 'NaN'), COALESCE(m.location_lat::float8, 'NaN')
+    FROM unnest(CAST(:numbers AS text[])) WITH ORDINALITY AS u (meter_number, place)
+    LEFT JOIN public.oms_meters m ON m.meter_number = u.meter_number
     LEFT JOIN public.oms_customers c ON c.id = m.customer_id
-    ORDER BY f.meter_no
+    ORDER BY u.place
     """
 )
 _CONNECTIONS = 2
@@ -154,8 +156,8 @@ def load_network(engine: Engine, *, as_of: datetime | int | None = None) -> Netw
     Notes
     -----
     Whole columns travel as one value each, on two connections that share a snapshot, so the cost is
-    the server's scan; see ``benchmarks/README.md``. The past costs as much, and besides a few
-    microseconds for each meter that has changed its place since.
+    the server's scan; see ``benchmarks/README.md``. The past costs as much, and besides some
+    ten microseconds for each meter that has changed its place since.
     """
     if isinstance(as_of, datetime) and as_of.utcoffset() is None:
         raise ValueError(f"as_of={as_of.isoformat()} has no time zone; pass an aware time, such as UTC.")
@@ -174,7 +176,7 @@ def _columns(engine: Engine, connection: Connection, as_of: datetime | int | Non
     devices = _transposed(connection.execute(_DEVICES, asked).all(), 7)
     device_nos = np.array(devices[0], dtype=np.int64)
     branches = _transposed(connection.execute(_BRANCHES, asked).all(), 8)
-    meters = _as_of(_meters(engine, connection, snapshot), connection.execute(_FORMER_METERS, asked).all())
+    meters = _as_of(connection, version, _meters(engine, connection, snapshot))
     alternates = _transposed(connection.execute(_ALTERNATES, asked).all(), 3)
     alternate_meter = _rows_of(meters.meter_no, alternates[0])
     listed = alternate_meter >= 0
@@ -219,31 +221,45 @@ def _version(connection: Connection, as_of: datetime | int | None) -> int:
     return int(version)
 
 
-def _as_of(meters: _Meters, former: Sequence[Any]) -> _Meters:
-    """Take back what has become of meters since; ``former`` are rows of ``_FORMER_METERS``."""
+def _as_of(connection: Connection, version: int, meters: _Meters) -> _Meters:
+    """Take back what has become of the present meters since a version."""
+    former = connection.execute(_FORMER_METERS, {"version": version}).all()
     if not former:
         return meters
-    nos, codes, devices, customers, longitudes, latitudes, priorities = _transposed(former, 7)
-    was_listed = np.array([device is not None for device in devices], dtype=np.bool_)
-    back = _Meters(
-        number=_texts(codes),
-        customer=_texts(customers),
-        meter_no=np.array(nos, dtype=np.int64),
-        device_no=np.array([-1 if device is None else device for device in devices], dtype=np.int64),
-        longitude=np.array(longitudes, dtype=np.float64),
-        latitude=np.array(latitudes, dtype=np.float64),
-        priority=np.array(priorities, dtype=np.int8),
-    )
-    rows = _rows_of(meters.meter_no, back.meter_no)
+    no_column, number_column, device_column = _transposed(former, 3)
+    meter_no, number = np.array(no_column, dtype=np.int64), _texts(number_column)
+    was_listed = np.array([device is not None for device in device_column], dtype=np.bool_)
+    device_no = np.array([-1 if device is None else device for device in device_column], dtype=np.int64)
+    rows = _rows_of(meters.meter_no, meter_no)
     # What has the same number today has only moved; anything else goes, or comes back.
     moved = (rows >= 0) & was_listed
-    moved[moved] = meters.number[rows[moved]] == back.number[moved]
-    meters.device_no[rows[moved]] = back.device_no[moved]
+    moved[moved] = meters.number[rows[moved]] == number[moved]
+    meters.device_no[rows[moved]] = device_no[moved]
     kept = np.ones(len(meters.meter_no), dtype=np.bool_)
     kept[rows[(rows >= 0) & ~moved]] = False
     comes = was_listed & ~moved
+    back = _detailed(connection, number[comes], meter_no[comes], device_no[comes])
     pairs = [(getattr(meters, each.name), getattr(back, each.name)) for each in fields(_Meters)]
-    return _Meters(*(np.concatenate([present[kept], past[comes]]) for present, past in pairs))
+    return _Meters(*(np.concatenate([present[kept], past]) for present, past in pairs))
+
+
+def _detailed(
+    connection: Connection,
+    number: NDArray[np.object_],
+    meter_no: NDArray[np.int64],
+    device_no: NDArray[np.int64],
+) -> _Meters:
+    details = connection.execute(_DETAILS, {"numbers": number.tolist()}).all() if len(number) else []
+    today_no, customer, longitude, latitude = _transposed(details, 4)
+    return _Meters(
+        number=number,
+        customer=_texts(customer),
+        meter_no=meter_no,
+        device_no=device_no,
+        longitude=np.array(longitude, dtype=np.float64),
+        latitude=np.array(latitude, dtype=np.float64),
+        priority=_priorities(connection, np.array(today_no, dtype=np.int64)),
+    )
 
 
 def _transposed(rows: Any, width: int) -> list[tuple[Any, ...]]:
@@ -285,10 +301,10 @@ def _meters(engine: Engine, connection: Connection, snapshot: str) -> _Meters:
 
 
 def _priorities(connection: Connection, meter_no: NDArray[np.int64]) -> NDArray[np.int8]:
-    priority = np.zeros(len(meter_no), dtype=np.int8)
+    """Criticality of meters by their present numbers in the table; 0 of what is none, such as -1."""
     nos, known = _transposed(connection.execute(_PRIORITIES).all(), 2)
-    rows = _rows_of(meter_no, nos)
-    priority[rows[rows >= 0]] = np.array(known, dtype=np.int8)[rows >= 0]
+    rows = _rows_of(np.array(nos, dtype=np.int64), meter_no)
+    priority: NDArray[np.int8] = np.append(np.array(known, dtype=np.int8), np.int8(0))[rows]
     return priority
 
 
