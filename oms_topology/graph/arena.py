@@ -16,9 +16,10 @@ __all__ = ["Arena"]
 class Arena:
     """Append-only storage of supply trees, shared by all states and versions that descend from one network.
 
-    A *block* is one tree in preorder: ``size[base]`` places for its devices and one more that ends the
-    last of them. A change writes the block anew behind all others and then points the devices at it; who
-    still holds the old block reads on undisturbed.
+    A *block* is one tree in preorder: a run of places, one a device. Beside it stands a *layout*, a run of
+    numbers that say where in ``meter_at`` the meters of each place begin; a state knows for every tree the
+    offset from place to layout. A change writes a block, or only a layout, anew behind all others and then
+    points the state at it; who still holds the old one reads on undisturbed.
 
     Parameters
     ----------
@@ -34,72 +35,100 @@ class Arena:
         Devices in the subtree of each place, itself included.
     parent : int32 array
         Place of what feeds it; -1 at a root.
+    tree : int32 array
+        Number of the tree of each place.
     first : int32 array
-        ``meter_at[first[p]:first[p + size[p]]]`` are the meters below place ``p``, and those before
-        ``first[p + 1]`` hang on it directly.
+        With ``o`` the state's offset for the tree of place ``p``,
+        ``meter_at[first[p + o]:first[p + size[p] + o]]`` are the meters below it, and those before
+        ``first[p + 1 + o]`` hang on it directly.
     meter_at : int32 array
-        Meter rows, in preorder within a block, by row at one device.
-    used : int64 array of two
-        Places and meters written so far.
+        Meter rows, in preorder within a tree, by row at one device.
+    sizes, parents, trees, firsts : memoryviews
+        The same, quicker to read one by one.
+    used : int64 array of four
+        Places, layout numbers, meters and trees written so far.
     lock : threading.RLock
         Held by whoever writes.
     """
 
-    __slots__ = ("device_at", "first", "lock", "meter_at", "parent", "size", "used")
+    __slots__ = (
+        "device_at",
+        "first",
+        "firsts",
+        "lock",
+        "meter_at",
+        "parent",
+        "parents",
+        "size",
+        "sizes",
+        "tree",
+        "trees",
+        "used",
+    )
 
     def __init__(self, places: int, meters: int) -> None:
         self.device_at = np.empty(places, dtype=np.int32)
         self.size = np.empty(places, dtype=np.int32)
         self.parent = np.empty(places, dtype=np.int32)
+        self.tree = np.empty(places, dtype=np.int32)
         self.first = np.empty(places, dtype=np.int32)
         self.meter_at = np.empty(meters, dtype=np.int32)
-        self.used = np.zeros(2, dtype=np.int64)
+        self.used = np.zeros(4, dtype=np.int64)
         self.lock = threading.RLock()
+        self._view()
+
+    def _view(self) -> None:
+        self.sizes, self.parents = self.size.data, self.parent.data
+        self.trees, self.firsts = self.tree.data, self.first.data
 
     def append(
         self,
         device_at: NDArray[np.int32],
         size: NDArray[np.int32],
         parent: NDArray[np.int32],
+        tree: NDArray[np.int32],
         first: NDArray[np.int32],
         meter_at: NDArray[np.int32],
-    ) -> int:
-        """Write whole blocks, ends included, whose places and meters count from 0.
+    ) -> tuple[int, int, int]:
+        """Write whole blocks and one layout for all of them, everything counted from 0.
+
+        ``first`` is as long as the others: each block ends with one place more, for the end of its last
+        device's meters.
 
         Returns
         -------
-        int
-            The place at which they begin. Somebody else's blocks may follow at once: the caller
-            holds the lock.
+        base, tree, offset : int
+            The place and the number of the tree with which they begin, and the offset of them all.
         """
         places, meters = len(device_at), len(meter_at)
-        self.reserve(places, meters)
-        base, begin = self.used.tolist()
+        self.reserve(places, places, meters)
+        base, begin, begin_meter, tree_base = self.used.tolist()
         stop = base + places
         self.device_at[base:stop] = device_at
         self.size[base:stop] = size
         self.parent[base:stop] = np.where(parent < 0, np.int32(-1), parent + np.int32(base))
-        self.first[base:stop] = first + np.int32(begin)
-        self.meter_at[begin : begin + meters] = meter_at
-        self.used += (places, meters)
-        return int(base)
+        self.tree[base:stop] = tree + np.int32(tree_base)
+        self.first[begin : begin + places] = first + np.int32(begin_meter)
+        self.meter_at[begin_meter : begin_meter + meters] = meter_at
+        self.used += (places, places, meters, int(tree.max(initial=-1)) + 1)
+        return base, tree_base, begin - base
 
-    def reserve(self, places: int, meters: int) -> None:
+    def reserve(self, places: int, numbers: int, meters: int) -> None:
         """Make room for so many more; arrays that were handed out keep what was in them."""
-        used_places, used_meters = self.used.tolist()
-        if used_places + places > len(self.device_at):
-            room = max(2 * len(self.device_at), used_places + 2 * places)
-            for name in ("device_at", "size", "parent", "first"):
-                setattr(self, name, _with_room(getattr(self, name), used_places, room))
-        if used_meters + meters > len(self.meter_at):
-            room = max(2 * len(self.meter_at), used_meters + 2 * meters)
-            self.meter_at = _with_room(self.meter_at, used_meters, room)
+        used = self.used.tolist()
+        tables = (("device_at", "size", "parent", "tree"), ("first",), ("meter_at",))
+        for names, more, stop in zip(tables, (places, numbers, meters), used, strict=False):
+            if stop + more > len(getattr(self, names[0])):
+                room = max(2 * len(getattr(self, names[0])), stop + 2 * more)
+                for name in names:
+                    setattr(self, name, _with_room(getattr(self, name), stop, room))
+                self._view()
 
     @property
     def nbytes(self) -> int:
         """Bytes of what has been written."""
-        places, meters = self.used.tolist()
-        return int(16 * places + 4 * meters)
+        places, numbers, meters, _ = self.used.tolist()
+        return int(16 * places + 4 * numbers + 4 * meters)
 
 
 def _with_room(array: NDArray[np.int32], used: int, room: int) -> NDArray[np.int32]:

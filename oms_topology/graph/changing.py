@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
 from oms_topology.graph.cleaning import GONE
@@ -244,7 +244,7 @@ class Changing:
             )
         return kind
 
-    def _new_branch(self, start: int, end: int, kind: str, switch: str, *, normally_open: bool = True) -> int:
+    def _new_branch(self, start: int, end: int, kind: str, switch: str) -> int:
         """Append a branch that is open and not there yet."""
         row = self._editor.append(
             "branch",
@@ -254,7 +254,7 @@ class Changing:
                 "branch_kind": kind,
                 "branch_code": switch,
                 "branch_is_switch": bool(switch),
-                "branch_normally_open": normally_open,
+                "branch_normally_open": True,
                 "branch_is_open": True,
             },
         )
@@ -295,7 +295,7 @@ class Changing:
     def refeed(self, code: str, parent: str, *, changed_at: datetime | None = None) -> None:
         """Feed a device, and all below it, from another device, in both states.
 
-        The branch that normally feeds it ends at the new parent from now on; it keeps its code and kind.
+        The branches that normally feed it end at the new parent from now on; they keep their codes and kinds.
 
         Parameters
         ----------
@@ -315,31 +315,21 @@ class Changing:
         """
         editor = self._editor
         row, above = self._feeding_row(code), self._feeding_row(parent)
-        normal, columns = editor.normal, editor.network.columns
-        if above in normal.devices_from(normal.any_place(row))[1:2]:
+        normal, is_open_now = editor.normal, editor.current.is_open
+        old = normal.parent(row)
+        if above == old:
             return
         if row in normal.devices_from(normal.any_place(above)):
             raise TopologyError(f"Device {code!r} cannot be fed from {parent!r}, which hangs below it.")
-        old = [
-            branch
-            for branch in editor.network.branches_between(row, normal.parent(row))
-            if not normal.is_open[branch]
+        branches = [
+            branch for branch in editor.network.branches_between(row, old) if not normal.is_open[branch]
         ]
-        if not old:
+        if not branches:
             raise TopologyError(f"Device {code!r} is fed by no branch that could be moved; add one.")
-        self._check_time(changed_at)
-        kept = old[0]
-        switch = str(columns.branch_code[kept])
-        branch = self._new_branch(above, row, str(columns.branch_kind[kept]), switch)
-        columns = editor.network.columns
-        columns.branch_is_switch[branch] = columns.branch_is_switch[kept]
-        is_open = bool(columns.branch_is_open[kept])
         steps: list[Step] = []
-        for each in old:
-            steps += _both(bool(columns.branch_is_open[each]), each, is_open=True)
-            steps.append(("branch", each, False))
-        steps.append(("branch", branch, True))
-        steps += [("normal", branch, False)] if is_open else [("both", branch, False)]
+        for branch in branches:
+            what = "normal" if is_open_now[branch] else "both"
+            steps += [(what, branch, True), ("ends", branch, (above, row)), (what, branch, False)]
         self._commit(steps, changed_at)
 
     def cut(self, one: str, other: str, *, changed_at: datetime | None = None) -> None:
@@ -542,10 +532,3 @@ class Changing:
         if found in (DeviceKind.METER, DeviceKind.SWITCH):
             raise TopologyError(f"Nothing can hang on the {found.value} {code!r}; name a device.")
         return row
-
-
-def _both(is_open_now: bool, branch: int, *, is_open: bool) -> list[Any]:
-    """Set a branch in both states, together where it is the same in both."""
-    if is_open_now == (not is_open):
-        return [("both", branch, is_open)]
-    return [("normal", branch, is_open)]

@@ -24,6 +24,8 @@ def compacted(network: Network) -> NetworkColumns:
     alternate = network.backups.rows()
     columns = replace(
         columns,
+        branch_from=columns.branch_from.copy(),
+        branch_to=columns.branch_to.copy(),
         meter_device=columns.meter_device.copy(),
         branch_is_open=columns.branch_is_open.copy(),
         branch_normally_open=columns.branch_normally_open.copy(),

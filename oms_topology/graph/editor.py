@@ -25,6 +25,7 @@ Step = tuple[str, int, Any]
 _MOST_IN_PLACE = 32
 _MOST_ENTRIES = 1_000_000
 _SPARE = 1 << 18
+_SPARE_TIMES = 64
 
 
 class Entry(NamedTuple):
@@ -205,6 +206,8 @@ class Editor:
             return bool(self.current.is_open[row])
         if what in ("normal", "both"):
             return bool(self.normal.is_open[row])
+        if what == "ends":
+            return network.ends(row)
         if what == "backups":
             return network.backups.of(row)
         if what == "device":
@@ -217,8 +220,9 @@ class Editor:
         """Do one step.
 
         ``open``, ``normal`` and ``both`` set whether a branch is open now, normally, and in both states
-        where it is the same in both; ``meter`` the device of a meter, ``backups`` its second supplies,
-        ``facts`` its columns; ``device`` and ``branch`` whether there is one.
+        where it is the same in both; ``ends`` what it joins, while it is open; ``meter`` the device of a
+        meter, ``backups`` its second supplies, ``facts`` its columns; ``device`` and ``branch`` whether
+        there is one.
         """
         network = self.network
         if what == "meter":
@@ -230,6 +234,8 @@ class Editor:
             self._redo_second_supplies()
         elif what == "both":
             self._set_both(row, value)
+        elif what == "ends":
+            network.set_ends(row, value)
         elif what == "backups":
             network.backups.set(row, value)
             for state in (self.normal, self.current):
@@ -261,7 +267,8 @@ class Editor:
         current.idle |= normal.idle
         current.supplied += normal.supplied - before
         for end in ends:
-            current.adopt(normal, end)
+            if current.places[end] != normal.places[end]:
+                current.adopt(normal, end)
 
     def _redo_second_supplies(self) -> None:
         """Feed meters again after a change of the normal state, which says what a way of its own is."""
@@ -316,7 +323,7 @@ class Editor:
     def _compact(self) -> None:
         """Leave old blocks behind when they outweigh the living; readers of old versions keep them."""
         used, most = self.normal.arena.used, self._most
-        if used.item(0) <= most[0] and used.item(1) <= most[1]:
+        if max(used.item(0), used.item(1)) <= most[0] and used.item(2) <= most[1]:
             return
         copies = object.__new__(Editor)
         copies._take_copies(self)
@@ -328,4 +335,5 @@ class Editor:
         """How many places and meters an arena shall hold before it is repacked."""
         columns = self.network.columns
         devices, meters = len(columns.device_code) + len(self.network.sources), len(columns.meter_number)
-        return 4 * devices + _SPARE, 4 * meters + _SPARE
+        spare = min(_SPARE, _SPARE_TIMES * (devices + meters))
+        return 4 * devices + spare, 4 * meters + spare

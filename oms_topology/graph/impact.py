@@ -122,7 +122,7 @@ def fed_by(state: SupplyState, place: Place) -> MeterSet:
         return MeterSet.of_rows(state, np.array([row], dtype=np.int32))
     device = state.below_branch(row) if kind is DeviceKind.SWITCH else row
     top = state.place(device)
-    return MeterSet(state, top, state.meters_below(top)) if top >= 0 else MeterSet.empty(state)
+    return MeterSet.below(state, top) if top >= 0 else MeterSet.empty(state)
 
 
 def assess(state: SupplyState, places: tuple[Place, ...]) -> Impact:

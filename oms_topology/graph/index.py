@@ -83,6 +83,8 @@ class SupplyIndex:
             alternate_meter=alternate[0],
             alternate_device=alternate[1],
             alternate_priority=alternate[2],
+            branch_from=network.columns.branch_from.copy(),
+            branch_to=network.columns.branch_to.copy(),
             meter_device=network.columns.meter_device.copy(),
             branch_is_open=network.columns.branch_is_open.copy(),
             branch_normally_open=network.columns.branch_normally_open.copy(),
@@ -116,7 +118,8 @@ class SupplyIndex:
         self.forest = Forest(
             parent, self._parent_branch(parent), _depths(position, size, order), position, size, order
         )
-        begin, end = arena.first[base], arena.first[base + width]
+        layout = state.layout[arena.tree[base]]
+        begin, end = arena.first[base + layout], arena.first[base + width + layout]
         meters = end - begin
         offset = np.cumsum(meters) - meters
         at = np.repeat(begin - offset, meters) + np.arange(meters.sum())
@@ -125,10 +128,10 @@ class SupplyIndex:
         lacking = self.network.columns.meter_device != GONE
         lacking[fed] = False
         self.meter_order = np.concatenate((fed, np.flatnonzero(lacking).astype(np.int32)))
-        shift = np.repeat(begin - offset, width)
+        shift, layout = np.repeat(begin - offset, width), np.repeat(layout, width)
         first, last = np.zeros(devices, dtype=np.int32), np.zeros(devices, dtype=np.int32)
-        first[order] = arena.first[place] - shift
-        last[order] = arena.first[place + arena.size[place]] - shift
+        first[order] = arena.first[place + layout] - shift
+        last[order] = arena.first[place + arena.size[place] + layout] - shift
         self.first, self.last = first.data, last.data
 
     def _parent_branch(self, parent: NDArray[np.int32]) -> NDArray[np.int32]:

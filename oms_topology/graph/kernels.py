@@ -2,9 +2,10 @@
 
 Imported when the first change is made, never with the package: loading the compiler takes half a second.
 Every function here reads old blocks of an :class:`~oms_topology.graph.arena.Arena`, appends new ones and
-points ``position`` at them; a negative result of :data:`FULL` says that the arena needs more room and that
-nothing was changed. ``position[d]`` is the place of device row ``d``; ``-2 - place`` in a tree without
-supply, -1 for a device that is gone.
+points ``position`` and ``layout`` at them; a negative result of :data:`FULL` says that the arena needs more
+room and that nothing was changed. ``position[d]`` is the place of device row ``d``; ``-2 - place`` in a tree
+without supply, -1 for a device that is gone. ``layout[tree[p]]`` leads from place ``p`` to its number in
+``first``.
 """
 
 from __future__ import annotations
@@ -70,49 +71,45 @@ def _copied(meter_at: Integers, to: int, start: int, stop: int) -> int:
 
 
 @_compiled
+def _meters_of(size: Integers, tree: Integers, first: Integers, layout: NDArray[np.int64], base: int) -> int:
+    at = base + layout[tree[base]]
+    return int(first[at + size[base]] - first[at])
+
+
+@_compiled
 def _with_meters(
-    device_at: Integers,
     size: Integers,
-    parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
-    position: Integers,
-    twin: Integers,
+    layout: NDArray[np.int64],
+    base: int,
     meter: int,
     out: int,
     into: int,
-) -> bool:
-    """Write a block with the meter taken from place ``out`` and put at place ``into`` (-1 for neither).
-
-    Tells whether ``twin``, the other state, shared the block and now shares the new one.
-    """
-    base = _root(parent, out if out >= 0 else into)
-    count, begin, end = size[base], first[base], first[base + size[base]]
-    to, to_meter = used[0], used[1]
-    sign = -1 if position[device_at[base]] < 0 else 1
-    offset = -2 if sign < 0 else 0
-    shared = twin[device_at[base]] == position[device_at[base]]
-    for place in range(base, base + count):
-        at = to + place - base
-        device_at[at] = device_at[place]
-        size[at] = size[place]
-        parent[at] = parent[place] - base + to if parent[place] >= 0 else -1
-        moved = (1 if 0 <= into < place else 0) - (1 if 0 <= out < place else 0)
-        first[at] = first[place] - begin + to_meter + moved
-        position[device_at[place]] = sign * at + offset
-        if shared:
-            twin[device_at[place]] = sign * at + offset
-    moved = (1 if into >= 0 else 0) - (1 if out >= 0 else 0)
-    first[to + count] = end - begin + to_meter + moved
+) -> None:
+    """Write a tree's layout with the meter taken from place ``out`` and put at place ``into`` (-1 for neither)."""
+    count, offset = size[base], layout[tree[base]]
+    begin, end = first[base + offset], first[base + count + offset]
+    to, to_meter = used[1], used[2]
+    shift = to_meter - begin
+    for step in range(count + 1):
+        first[to + step] = first[base + offset + step] + shift
+    if out >= 0:
+        for step in range(out + 1 - base, count + 1):
+            first[to + step] -= 1
+    if into >= 0:
+        for step in range(into + 1 - base, count + 1):
+            first[to + step] += 1
     cut, put = -1, -1
     if out >= 0:
-        cut = first[out]
+        cut = first[out + offset]
         while meter_at[cut] != meter:
             cut += 1
     if into >= 0:
-        put = first[into]
-        while put < first[into + 1] and meter_at[put] < meter:
+        put = first[into + offset]
+        while put < first[into + 1 + offset] and meter_at[put] < meter:
             put += 1
     write, read = to_meter, begin
     if 0 <= cut < put or put < 0:
@@ -125,10 +122,9 @@ def _with_meters(
     if 0 <= put <= cut:
         write = _copied(meter_at, write, read, cut)
         read = cut + 1
-    write = _copied(meter_at, write, read, end)
-    used[0] += count + 1
-    used[1] = write
-    return bool(shared)
+    used[1] = to + count + 1
+    used[2] = _copied(meter_at, write, read, end)
+    layout[tree[base]] = to - base
 
 
 @_compiled
@@ -136,11 +132,14 @@ def move_meter(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
     position: Integers,
+    layout: NDArray[np.int64],
     twin: Integers,
+    twin_layout: NDArray[np.int64],
     meter: int,
     source: int,
     target: int,
@@ -150,35 +149,65 @@ def move_meter(
     Returns
     -------
     int
-        Bit 1: ``twin`` did not share the block it was taken from; bit 2: nor the one it was put into.
+        Bit 1: the twin did not share the tree it was taken from; bit 2: nor the one it was put into.
     """
     out = _place(position, source) if source >= 0 else -1
     into = _place(position, target) if target >= 0 else -1
     out_root = _root(parent, out) if out >= 0 else -1
     into_root = _root(parent, into) if into >= 0 else -1
-    places, meters = 2, 2
+    numbers, meters = 2, 2
     if out >= 0:
-        places += size[out_root]
-        meters += first[out_root + size[out_root]] - first[out_root]
+        numbers += size[out_root]
+        meters += _meters_of(size, tree, first, layout, out_root)
     if into >= 0 and into_root != out_root:
-        places += size[into_root]
-        meters += first[into_root + size[into_root]] - first[into_root]
-    if used[0] + places > len(device_at) or used[1] + meters > len(meter_at):
+        numbers += size[into_root]
+        meters += _meters_of(size, tree, first, layout, into_root)
+    if used[1] + numbers > len(first) or used[2] + meters > len(meter_at):
         return FULL
     apart = 0
-    if out >= 0 and out_root == into_root:
-        if not _with_meters(device_at, size, parent, first, meter_at, used, position, twin, meter, out, into):
-            apart = 3
-        return apart
-    if out >= 0 and not _with_meters(
-        device_at, size, parent, first, meter_at, used, position, twin, meter, out, -1
-    ):
-        apart += 1
-    if into >= 0 and not _with_meters(
-        device_at, size, parent, first, meter_at, used, position, twin, meter, -1, into
-    ):
-        apart += 2
+    for turn in range(2):
+        base = out_root if turn == 0 else into_root
+        if base < 0 or (turn == 1 and out_root == into_root):
+            continue
+        device, number = device_at[base], tree[base]
+        shared = (
+            device < len(twin) and twin[device] == position[device] and twin_layout[number] == layout[number]
+        )
+        is_one = out_root == into_root
+        _with_meters(
+            size,
+            tree,
+            first,
+            meter_at,
+            used,
+            layout,
+            base,
+            meter,
+            out if turn == 0 else -1,
+            into if turn == 1 or is_one else -1,
+        )
+        if shared:
+            twin_layout[number] = layout[number]
+        else:
+            apart += 3 if is_one else turn + 1
     return apart
+
+
+@_compiled
+def _begin(used: NDArray[np.int64], layout: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    """Begin a new block and its layout: place, number in ``first``, meter and tree."""
+    layout[used[3]] = used[1] - used[0]
+    return int(used[0]), int(used[1]), int(used[2]), int(used[3])
+
+
+@_compiled
+def _end(first: Integers, used: NDArray[np.int64], places: int, meters: int) -> None:
+    """Close the block that was begun: so many places, and the meters up to this one."""
+    first[used[1] + places] = meters
+    used[0] += places
+    used[1] += places + 1
+    used[2] = meters
+    used[3] += 1
 
 
 @_compiled
@@ -186,48 +215,62 @@ def _cut_out(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
     position: Integers,
+    layout: NDArray[np.int64],
     top: int,
 ) -> None:
     """Write the block of a place without its subtree, and the subtree as a block without supply."""
     base, width = _root(parent, top), size[top]
-    count, begin, end = size[base], first[base], first[base + size[base]]
-    low, high = first[top], first[top + width]
-    to, to_meter = used[0], used[1]
+    count, offset = size[base], layout[tree[base]]
+    begin, end = first[base + offset], first[base + count + offset]
+    low, high = first[top + offset], first[top + width + offset]
+    to, number, to_meter, new_tree = _begin(used, layout)
     sign = -1 if position[device_at[base]] < 0 else 1
-    offset = -2 if sign < 0 else 0
-    for place in range(base, top):
-        at = to + place - base
+    shift = -2 if sign < 0 else 0
+    for place in range(base, base + count):
+        if top <= place < top + width:
+            continue
+        step = place - base if place < top else place - base - width
+        at, above = to + step, parent[place]
         device_at[at] = device_at[place]
-        size[at] = size[place] - width if top < place + size[place] else size[place]
-        parent[at] = parent[place] - base + to if parent[place] >= 0 else -1
-        first[at] = first[place] - begin + to_meter
-        position[device_at[at]] = sign * at + offset
-    for place in range(top + width, base + count):
-        at = to + place - base - width
-        device_at[at] = device_at[place]
-        size[at] = size[place]
-        above = parent[place]
-        parent[at] = (above if above < top else above - width) - base + to
-        first[at] = first[place] - (high - low) - begin + to_meter
-        position[device_at[at]] = sign * at + offset
-    first[to + count - width] = end - (high - low) - begin + to_meter
+        size[at] = size[place] - width if place < top < place + size[place] else size[place]
+        parent[at] = -1 if above < 0 else (above if above < top else above - width) - base + to
+        tree[at] = new_tree
+        gone = 0 if place < top else high - low
+        first[number + step] = first[place + offset] - gone - begin + to_meter
+        position[device_at[at]] = sign * at + shift
     write = _copied(meter_at, to_meter, begin, low)
-    write = _copied(meter_at, write, high, end)
-    to = to + count - width + 1
+    _end(first, used, count - width, _copied(meter_at, write, high, end))
+    to, number, to_meter, new_tree = _begin(used, layout)
     for place in range(top, top + width):
         at = to + place - top
         device_at[at] = device_at[place]
         size[at] = size[place]
         parent[at] = parent[place] - top + to if place > top else -1
-        first[at] = first[place] - low + write
+        tree[at] = new_tree
+        first[number + place - top] = first[place + offset] - low + to_meter
         position[device_at[at]] = -2 - at
-    first[to + width] = high - low + write
-    used[1] = _copied(meter_at, write, low, high)
-    used[0] = to + width + 1
+    _end(first, used, width, _copied(meter_at, to_meter, low, high))
+
+
+@_compiled
+def _has_room(
+    device_at: Integers,
+    first: Integers,
+    meter_at: Integers,
+    used: NDArray[np.int64],
+    places: int,
+    meters: int,
+) -> bool:
+    return bool(
+        used[0] + places <= len(device_at)
+        and used[1] + places + 4 <= len(first)
+        and used[2] + meters <= len(meter_at)
+    )
 
 
 @_compiled
@@ -235,20 +278,24 @@ def prune(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
     position: Integers,
+    layout: NDArray[np.int64],
     device: int,
 ) -> int:
     """Cut a device and all below it from what feeds it; returns how many meters it has below."""
     top = _place(position, device)
     base = _root(parent, top)
-    meters = first[base + size[base]] - first[base]
-    if used[0] + size[base] + 2 > len(device_at) or used[1] + meters > len(meter_at):
+    meters = _meters_of(size, tree, first, layout, base)
+    if not _has_room(device_at, first, meter_at, used, size[base], meters):
         return FULL
-    _cut_out(device_at, size, parent, first, meter_at, used, position, top)
-    return int(first[top + size[top]] - first[top])
+    at = top + layout[tree[top]]
+    below = first[at + size[top]] - first[at]
+    _cut_out(device_at, size, parent, tree, first, meter_at, used, position, layout, top)
+    return int(below)
 
 
 @_compiled
@@ -256,8 +303,11 @@ def _moved_run(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
+    used: NDArray[np.int64],
+    offset: int,
     to: int,
     to_meter: int,
     start: int,
@@ -265,14 +315,15 @@ def _moved_run(
     above: int,
 ) -> tuple[int, int]:
     """Copy whole subtrees that stand one after another and hang on the same new parent."""
-    start_meter = first[start]
+    start_meter = first[start + offset]
     for place in range(start, stop):
         at = to + place - start
         device_at[at] = device_at[place]
         size[at] = size[place]
         parent[at] = parent[place] - start + to if parent[place] >= start else above
-        first[at] = first[place] - start_meter + to_meter
-    return to + stop - start, _copied(meter_at, to_meter, start_meter, first[stop])
+        tree[at] = used[3]
+        first[at - used[0] + used[1]] = first[place + offset] - start_meter + to_meter
+    return to + stop - start, _copied(meter_at, to_meter, start_meter, first[stop + offset])
 
 
 @_compiled
@@ -280,10 +331,12 @@ def _turn(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
     position: Integers,
+    layout: NDArray[np.int64],
     top: int,
 ) -> int:
     """Write a block anew with another of its places as the root; returns where it begins.
@@ -292,9 +345,9 @@ def _turn(
     child, among its others by device row.
     """
     base = _root(parent, top)
-    count = size[base]
-    to, to_meter = used[0], used[1]
-    new_base = int(to)
+    count, offset = size[base], layout[tree[base]]
+    to, number, to_meter, new_tree = _begin(used, layout)
+    new_base = to
     way = np.empty(count, dtype=np.int64)
     new_place = np.empty(count, dtype=np.int64)
     rest = np.empty(count, dtype=np.int64)
@@ -304,16 +357,29 @@ def _turn(
         device_at[to] = device_at[place]
         size[to] = count - (size[below] if below >= 0 else 0)
         parent[to] = new_place[steps - 1] if steps else -1
-        first[to] = to_meter
+        tree[to] = new_tree
+        first[number + to - new_base] = to_meter
         to += 1
-        to_meter = _copied(meter_at, to_meter, first[place], first[place + 1])
+        to_meter = _copied(meter_at, to_meter, first[place + offset], first[place + 1 + offset])
         above = parent[place]
         child, stop = place + 1, place + size[place]
         while child < stop and above >= 0 and device_at[child] < device_at[above]:
             after = child + size[child]
             if child != below:
                 to, to_meter = _moved_run(
-                    device_at, size, parent, first, meter_at, to, to_meter, child, after, new_place[steps]
+                    device_at,
+                    size,
+                    parent,
+                    tree,
+                    first,
+                    meter_at,
+                    used,
+                    offset,
+                    to,
+                    to_meter,
+                    child,
+                    after,
+                    new_place[steps],
                 )
             child = after
         rest[steps] = child
@@ -325,13 +391,24 @@ def _turn(
             after = child + size[child]
             if child != below:
                 to, to_meter = _moved_run(
-                    device_at, size, parent, first, meter_at, to, to_meter, child, after, new_place[step]
+                    device_at,
+                    size,
+                    parent,
+                    tree,
+                    first,
+                    meter_at,
+                    used,
+                    offset,
+                    to,
+                    to_meter,
+                    child,
+                    after,
+                    new_place[step],
                 )
             child = after
-    first[to] = to_meter
     for place in range(new_base, to):
         position[device_at[place]] = -2 - place
-    used[0], used[1] = to + 1, to_meter
+    _end(first, used, count, to_meter)
     return new_base
 
 
@@ -340,51 +417,49 @@ def _hang(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
     position: Integers,
+    layout: NDArray[np.int64],
     top: int,
     above: int,
 ) -> None:
     """Write the block of place ``above`` with the block that begins at ``top`` as one more child of it."""
     base, width = _root(parent, above), size[top]
-    count, begin, end = size[base], first[base], first[base + size[base]]
+    count, offset, top_offset = size[base], layout[tree[base]], layout[tree[top]]
+    begin, end = first[base + offset], first[base + count + offset]
+    low, high = first[top + top_offset], first[top + width + top_offset]
     gap = above + 1
     while gap < above + size[above] and device_at[gap] < device_at[top]:
         gap += size[gap]
-    to, to_meter = used[0], used[1]
+    to, number, to_meter, new_tree = _begin(used, layout)
     sign = -1 if position[device_at[base]] < 0 else 1
-    offset = -2 if sign < 0 else 0
-    more = first[top + width] - first[top]
-    for place in range(base, gap):
-        at = to + place - base
+    shift = -2 if sign < 0 else 0
+    for place in range(base, base + count):
+        step = place - base if place < gap else place - base + width
+        at, over = to + step, parent[place]
         device_at[at] = device_at[place]
         size[at] = size[place] + width if place <= above < place + size[place] else size[place]
-        parent[at] = parent[place] - base + to if parent[place] >= 0 else -1
-        first[at] = first[place] - begin + to_meter
-        position[device_at[at]] = sign * at + offset
-    split = first[gap]
+        parent[at] = -1 if over < 0 else (over if over < gap else over + width) - base + to
+        tree[at] = new_tree
+        more = 0 if place < gap else high - low
+        first[number + step] = first[place + offset] + more - begin + to_meter
+        position[device_at[at]] = sign * at + shift
+    split = first[gap + offset]
     for place in range(top, top + width):
-        at = to + gap - base + place - top
+        step = gap - base + place - top
+        at = to + step
         device_at[at] = device_at[place]
         size[at] = size[place]
         parent[at] = parent[place] - top + to + gap - base if place > top else above - base + to
-        first[at] = first[place] - first[top] + split - begin + to_meter
-        position[device_at[at]] = sign * at + offset
-    for place in range(gap, base + count):
-        at = to + place - base + width
-        device_at[at] = device_at[place]
-        size[at] = size[place]
-        over = parent[place]
-        parent[at] = (over if over < gap else over + width) - base + to
-        first[at] = first[place] - begin + more + to_meter
-        position[device_at[at]] = sign * at + offset
-    first[to + count + width] = end - begin + more + to_meter
+        tree[at] = new_tree
+        first[number + step] = first[place + top_offset] - low + split - begin + to_meter
+        position[device_at[at]] = sign * at + shift
     write = _copied(meter_at, to_meter, begin, split)
-    write = _copied(meter_at, write, first[top], first[top + width])
-    used[1] = _copied(meter_at, write, split, end)
-    used[0] = to + count + width + 1
+    write = _copied(meter_at, write, low, high)
+    _end(first, used, count + width, _copied(meter_at, write, split, end))
 
 
 @_compiled
@@ -392,10 +467,12 @@ def graft(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     used: NDArray[np.int64],
     position: Integers,
+    layout: NDArray[np.int64],
     device: int,
     target: int,
 ) -> int:
@@ -408,57 +485,33 @@ def graft(
     """
     top, above = _place(position, device), _place(position, target)
     island, base = _root(parent, top), _root(parent, above)
-    meters = first[island + size[island]] - first[island]
-    all_meters = 2 * meters + first[base + size[base]] - first[base]
-    if used[0] + 2 * size[island] + size[base] + 3 > len(device_at) or used[1] + all_meters > len(meter_at):
+    meters = _meters_of(size, tree, first, layout, island)
+    all_meters = 2 * meters + _meters_of(size, tree, first, layout, base)
+    if not _has_room(device_at, first, meter_at, used, 2 * size[island] + size[base], all_meters):
         return FULL
     if top != island:
-        top = _turn(device_at, size, parent, first, meter_at, used, position, top)
-    _hang(device_at, size, parent, first, meter_at, used, position, top, above)
+        top = _turn(device_at, size, parent, tree, first, meter_at, used, position, layout, top)
+    _hang(device_at, size, parent, tree, first, meter_at, used, position, layout, top, above)
     return int(meters)
 
 
 @_compiled
-def refeed(
+def adopt(
     device_at: Integers,
     size: Integers,
     parent: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
+    tree: Integers,
     position: Integers,
+    layout: NDArray[np.int64],
+    twin: Integers,
+    twin_layout: NDArray[np.int64],
     device: int,
-    target: int,
-) -> int:
-    """Hang a device and all below it on another device, which is not among them.
-
-    Returns
-    -------
-    int
-        How many meters moved.
-    """
-    top, above = _place(position, device), _place(position, target)
-    base, other = _root(parent, top), _root(parent, above)
-    places = size[base] + size[other] + size[top] + 4
-    meters = first[base + size[base]] - first[base] + first[top + size[top]] - first[top]
-    meters += first[other + size[other]] - first[other]
-    if used[0] + 2 * places > len(device_at) or used[1] + 2 * meters > len(meter_at):
-        return FULL
-    if top != base:
-        _cut_out(device_at, size, parent, first, meter_at, used, position, top)
-    top, above = _place(position, device), _place(position, target)
-    _hang(device_at, size, parent, first, meter_at, used, position, top, above)
-    return int(first[top + size[top]] - first[top])
-
-
-@_compiled
-def adopt(
-    device_at: Integers, size: Integers, parent: Integers, position: Integers, twin: Integers, device: int
 ) -> None:
-    """Let another state share the block in which a device stands."""
+    """Let another state share the tree in which a device stands."""
     base = _root(parent, _place(position, device))
     for place in range(base, base + size[base]):
         twin[device_at[place]] = position[device_at[place]]
+    twin_layout[tree[base]] = layout[tree[base]]
 
 
 @_compiled
@@ -474,18 +527,24 @@ def repack(
     device_at: Integers,
     size: Integers,
     parent: Integers,
+    tree: Integers,
     first: Integers,
     meter_at: Integers,
     position: Integers,
+    layout: NDArray[np.int64],
     twin: Integers,
+    twin_layout: NDArray[np.int64],
     new_device_at: Integers,
     new_size: Integers,
     new_parent: Integers,
+    new_tree: Integers,
     new_first: Integers,
     new_meter_at: Integers,
     used: NDArray[np.int64],
     new_position: Integers,
+    new_layout: NDArray[np.int64],
     new_twin: Integers,
+    new_twin_layout: NDArray[np.int64],
 ) -> None:
     """Copy the trees of two states to another arena; those that they share stay shared.
 
@@ -494,30 +553,33 @@ def repack(
     for turn in range(2):
         old = position if turn == 0 else twin
         new = new_position if turn == 0 else new_twin
+        offsets = layout if turn == 0 else twin_layout
         for device in range(len(old)):
             if new[device] != -1 or old[device] == -1:
                 continue
             base = _root(parent, _place(old, device))
-            count, begin, end = size[base], first[base], first[base + size[base]]
-            to, to_meter = used[0], used[1]
+            count, number = size[base], tree[base]
+            start = base + offsets[number]
+            begin, end = first[start], first[start + count]
+            to, to_number, to_meter, to_tree = _begin(used, new_layout if turn == 0 else new_twin_layout)
             new_device_at[to : to + count] = device_at[base : base + count]
             new_size[to : to + count] = size[base : base + count]
             new_parent[to : to + count] = parent[base : base + count] + (to - base)
             new_parent[to] = -1
-            new_first[to : to + count + 1] = first[base : base + count + 1] + (to_meter - begin)
-            used[1] = _copied_between(meter_at, new_meter_at, to_meter, begin, end)
-            used[0] = to + count + 1
+            new_tree[to : to + count] = to_tree
+            new_first[to_number : to_number + count] = first[start : start + count] + (to_meter - begin)
+            new_meter_at[to_meter : to_meter + end - begin] = meter_at[begin:end]
+            _end(new_first, used, count, to_meter + end - begin)
             places = np.arange(to, to + count).astype(np.int32)
             if old[device] < 0:
                 places = (-2 - places).astype(np.int32)
             rows = device_at[base : base + count]
-            is_shared = turn == 0 and twin[device] == position[device]
             new[rows] = places
-            if is_shared:
+            if (
+                turn == 0
+                and device < len(twin)
+                and twin[device] == position[device]
+                and twin_layout[number] == layout[number]
+            ):
                 new_twin[rows] = places
-
-
-@_compiled
-def _copied_between(source: Integers, target: Integers, to: int, start: int, stop: int) -> int:
-    target[to : to + stop - start] = source[start:stop]
-    return to + stop - start
+                new_twin_layout[to_tree] = new_layout[to_tree]

@@ -46,18 +46,39 @@ class MeterSet(AbstractSet[str]):
     (4, True, ['M1', 'M2', 'M3'])
     """
 
-    __slots__ = ("_columns", "_count", "_members", "_places", "_rows", "_sequence", "_state", "_top")
+    __slots__ = (
+        "_columns",
+        "_count",
+        "_first",
+        "_members",
+        "_offset",
+        "_places",
+        "_rows",
+        "_sequence",
+        "_state",
+        "_top",
+    )
 
     _rows: NDArray[np.int32]
     _places: NDArray[np.int32]
     _members: frozenset[int]
 
-    def __init__(self, state: SupplyState, top: int, count: int) -> None:
+    def __init__(self, state: SupplyState, top: int, offset: int, first: int, count: int) -> None:
         self._state = state
         self._sequence = state.sequence
         self._columns = state.network.columns
         self._top = top
+        self._offset = offset
+        self._first = first
         self._count = count
+
+    @classmethod
+    def below(cls, state: SupplyState, top: int) -> MeterSet:
+        """Make the set of the meters below a place."""
+        arena = state.arena
+        offset = state.offsets[arena.trees[top]]
+        first = arena.firsts[top + offset]
+        return cls(state, top, offset, first, arena.firsts[top + arena.sizes[top] + offset] - first)
 
     @classmethod
     def empty(cls, state: SupplyState) -> MeterSet:
@@ -80,7 +101,7 @@ class MeterSet(AbstractSet[str]):
         places : int32 array, optional
             The place of what supplies each, -1 for none; looked up when left out.
         """
-        made = cls(state, -1, len(rows))
+        made = cls(state, -1, 0, 0, len(rows))
         rows.flags.writeable = False
         made._rows, made._places = rows, state.places_of(rows) if places is None else places
         return made
@@ -88,7 +109,7 @@ class MeterSet(AbstractSet[str]):
     @classmethod
     def of_trees(cls, state: SupplyState, bases: Iterable[int]) -> MeterSet:
         """Make the set of the meters of whole trees, one tree after the other."""
-        parts = [cls(state, base, state.meters_below(base)) for base in bases]
+        parts = [cls.below(state, base) for base in bases]
         rows = [part.rows for part in parts] or [np.empty(0, dtype=np.int32)]
         places = [part.places for part in parts] or [np.empty(0, dtype=np.int32)]
         return cls.of_rows(state, np.concatenate(rows), np.concatenate(places))
@@ -101,9 +122,7 @@ class MeterSet(AbstractSet[str]):
         """Rows of the meters in the network's columns, int32, in the set's order; not to be written to."""
         if self._top < 0:
             return self._rows
-        arena = self._state.arena
-        first = arena.first.item(self._top)
-        rows: NDArray[np.int32] = arena.meter_at[first : first + self._count]
+        rows: NDArray[np.int32] = self._state.arena.meter_at[self._first : self._first + self._count]
         rows.flags.writeable = False
         return rows
 
@@ -119,8 +138,8 @@ class MeterSet(AbstractSet[str]):
     def _own_counts(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Give the places of the subtree, and how many meters hang on each directly."""
         arena, top = self._state.arena, self._top
-        stop = top + arena.size.item(top)
-        return np.arange(top, stop, dtype=np.int32), np.diff(arena.first[top : stop + 1])
+        stop, offset = top + arena.sizes[top], self._offset
+        return np.arange(top, stop, dtype=np.int32), np.diff(arena.first[top + offset : stop + 1 + offset])
 
     @property
     def meter_numbers(self) -> NDArray[np.object_]:
@@ -139,7 +158,7 @@ class MeterSet(AbstractSet[str]):
             return False
         if self._is_present():
             place = self._state.place(self._state.feed(row))
-            return self._top <= place < self._top + self._state.arena.size.item(self._top)
+            return self._top <= place < self._top + self._state.arena.sizes[self._top]
         try:
             return row in self._members
         except AttributeError:
@@ -210,7 +229,7 @@ class MeterSet(AbstractSet[str]):
         if same and other._top >= 0 and other._sequence == self._sequence:  # type: ignore[attr-defined]
             top = other._top  # type: ignore[attr-defined]
             places = self.places
-            inside: NDArray[np.bool_] = (places >= top) & (places < top + self._state.arena.size[top])
+            inside: NDArray[np.bool_] = (places >= top) & (places < top + self._state.arena.sizes[top])
             return inside
         return np.isin(self.rows, self._rows_of(other, strict=False))
 

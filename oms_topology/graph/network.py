@@ -32,7 +32,7 @@ class Network:
     """What a network is made of, whatever its state: columns, names, and where power enters.
 
     Rows are stable: what is added comes last, and what is taken out leaves its row behind. Only
-    ``meter_device`` and the two flags of the branches are ever written in place, by
+    ``meter_device`` and the ends and flags of the branches are ever written in place, by
     :class:`~oms_topology.graph.editor.Editor`.
 
     Parameters
@@ -78,6 +78,8 @@ class Network:
     ) -> None:
         self.columns = replace(
             columns,
+            branch_from=columns.branch_from.copy(),
+            branch_to=columns.branch_to.copy(),
             meter_device=columns.meter_device.copy(),
             branch_is_open=columns.branch_is_open.copy(),
             branch_normally_open=columns.branch_normally_open.copy(),
@@ -91,7 +93,7 @@ class Network:
         self._meter_device = self.columns.meter_device.data
         self._owns_names = self._owns_meters = True
         self._incident: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
-        self._later_branches: dict[int, list[int]] = {}
+        self._later_branches: dict[int, set[int]] = {}
 
     @classmethod
     def of(cls, columns: NetworkColumns, troubles: Troubles | None = None) -> Network:
@@ -107,6 +109,8 @@ class Network:
             setattr(other, slot, getattr(self, slot))
         other.columns = replace(
             self.columns,
+            branch_from=self.columns.branch_from.copy(),
+            branch_to=self.columns.branch_to.copy(),
             branch_is_open=self.columns.branch_is_open.copy(),
             branch_normally_open=self.columns.branch_normally_open.copy(),
         )
@@ -114,7 +118,7 @@ class Network:
         other.gone_devices, other.gone_branches = set(self.gone_devices), set(self.gone_branches)
         self.growing, other.growing = Growing(), Growing()
         self._owns_names = other._owns_names = self._owns_meters = other._owns_meters = False
-        other._later_branches = {device: list(rows) for device, rows in self._later_branches.items()}
+        other._later_branches = {device: set(rows) for device, rows in self._later_branches.items()}
         return other
 
     def meter_device(self, meter: int) -> int:
@@ -152,7 +156,7 @@ class Network:
             return len(self.columns.device_code) - 1
         row = len(self.columns.branch_from) - 1
         for end in self.ends(row):
-            self._later_branches.setdefault(end, []).append(row)
+            self._later_branches.setdefault(end, set()).add(row)
         return row
 
     def facts(self, meter: int) -> dict[str, Any]:
@@ -194,20 +198,30 @@ class Network:
         """Give the device rows at the two ends of a branch."""
         return self.columns.branch_from.item(branch), self.columns.branch_to.item(branch)
 
-    def branches_at(self, device: int) -> list[int]:
-        """List the branches that end at a device, ascending; the first call sorts them all."""
+    def set_ends(self, branch: int, ends: tuple[int, int]) -> None:
+        """Let an open branch join two other devices."""
+        for end in self.ends(branch):
+            self._later_branches.get(end, set()).discard(branch)
+        self.columns.branch_from[branch], self.columns.branch_to[branch] = ends
+        for end in ends:
+            if not (self._early_branches(end) == branch).any():
+                self._later_branches.setdefault(end, set()).add(branch)
+
+    def _early_branches(self, device: int) -> NDArray[np.int32]:
+        """Those that ended at a device when they were all sorted; some may end elsewhere by now."""
         if self._incident is None:
             columns = self.columns
-            known = len(columns.branch_from) - len(
-                {row for rows in self._later_branches.values() for row in rows}
-            )
-            ends = np.stack((columns.branch_from[:known], columns.branch_to[:known]), axis=1).ravel()
+            ends = np.stack((columns.branch_from, columns.branch_to), axis=1).ravel()
             starts, at = grouped(ends.astype(np.int32), len(columns.device_code))
             self._incident = starts, (at // 2).astype(np.int32)
+            self._later_branches = {}
         starts, rows = self._incident
-        early = rows[starts[device] : starts[device + 1]].tolist() if device + 1 < len(starts) else []
-        found = [*early, *self._later_branches.get(device, ())]
-        return [row for row in found if row not in self.gone_branches]
+        return rows[starts[device] : starts[device + 1]] if device + 1 < len(starts) else rows[:0]
+
+    def branches_at(self, device: int) -> list[int]:
+        """List the branches that end at a device, ascending; the first call sorts them all."""
+        found = sorted({*self._early_branches(device).tolist(), *self._later_branches.get(device, ())})
+        return [row for row in found if row not in self.gone_branches and device in self.ends(row)]
 
     def branches_between(self, one: int, other: int) -> list[int]:
         """List the branches between two devices, ascending."""

@@ -29,6 +29,10 @@ class Planting:
     ----------
     devices, position : int32 arrays
         Device rows, and for each its place in the arena (``-2 - place`` without supply).
+    trees : range
+        Numbers of the trees.
+    offset : int
+        From the places of them all to their layout.
     idle : set of branch rows
         Closed branches between the devices that the trees leave out.
     supplied : int
@@ -37,6 +41,8 @@ class Planting:
 
     devices: NDArray[np.int32]
     position: NDArray[np.int32]
+    trees: range
+    offset: int
     idle: set[int]
     supplied: int
 
@@ -129,16 +135,19 @@ def plant(
     top = np.flatnonzero(forest.depth[order] == 0)
     tree = np.zeros(count, dtype=np.int32)
     tree[top[1:]] = 1
-    place = np.arange(count, dtype=np.int32) + np.cumsum(tree, dtype=np.int32)
+    np.cumsum(tree, out=tree)
+    place = np.arange(count, dtype=np.int32) + tree
     device_at, size, parent, first = (np.full(count + len(top), -1, dtype=np.int32) for _ in range(4))
     device_at[place], size[place], first[place] = devices[order], forest.size[order], starts[:count]
+    tree_at = np.repeat(np.arange(len(top), dtype=np.int32), forest.size[order[top]] + 1)
     above = forest.parent[order]
     fed = above >= 0
     parent[place[fed]] = place[forest.position[above[fed]]]
     ends = np.append(top[1:], count)
     first[ends + np.arange(len(top))] = starts[ends]
-    base = arena.append(device_at, size, parent, first, meters[at])
+    base, first_tree, offset = arena.append(device_at, size, parent, tree_at, first, meters[at])
     position = np.empty(count, dtype=np.int32)
     position[order] = place + np.int32(base)
     position[~is_alive] = -2 - position[~is_alive]
-    return Planting(devices, position, idle, int(is_alive[feeds].sum()))
+    trees = range(first_tree, first_tree + len(top))
+    return Planting(devices, position, trees, offset, idle, int(is_alive[feeds].sum()))

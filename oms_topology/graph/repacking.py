@@ -9,6 +9,8 @@ import numpy as np
 from oms_topology.graph.arena import Arena
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from oms_topology.graph.state import SupplyState
 
 __all__ = ["repacked"]
@@ -28,21 +30,36 @@ def repacked(normal: SupplyState, current: SupplyState, places: int, meters: int
 
     old, new = normal.arena, Arena(places, meters)
     positions = [np.full(len(state.position), -1, dtype=np.int32) for state in (normal, current)]
+    trees = 2 * len(_roots(normal)) + 2 * len(_roots(current)) + 16
+    layouts = [np.zeros(trees, dtype=np.int64) for _ in positions]
     repack(
         old.device_at,
         old.size,
         old.parent,
+        old.tree,
         old.first,
         old.meter_at,
         normal.position,
+        normal.layout,
         current.position,
+        current.layout,
         new.device_at,
         new.size,
         new.parent,
+        new.tree,
         new.first,
         new.meter_at,
         new.used,
-        *positions,
+        positions[0],
+        layouts[0],
+        positions[1],
+        layouts[1],
     )
-    for state, position in zip((normal, current), positions, strict=True):
-        state.position, state.places, state.arena = position, position.data, new
+    for state, position, layout in zip((normal, current), positions, layouts, strict=True):
+        state.position, state.places = position, position.data
+        state.layout, state.offsets, state.arena = layout, layout.data, new
+
+
+def _roots(state: SupplyState) -> NDArray[np.int32]:
+    places = np.where(state.position < -1, -2 - state.position, state.position)
+    return places[(places >= 0) & (state.arena.parent[np.maximum(places, 0)] < 0)]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oms_topology.graph.cleaning import NOWHERE as _NOWHERE
+from oms_topology.graph.meter_set import MeterSet
 from oms_topology.graph.planting import Planting, grown, plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -22,6 +25,14 @@ __all__ = ["SupplyState"]
 
 _FEW_STEPS = 64
 _LAST = np.iinfo(np.int32).max
+
+
+@functools.cache
+def _kernels() -> ModuleType:
+    """Load the kernels, and the compiler where there is one, when they are first needed."""
+    from oms_topology.graph import kernels
+
+    return kernels
 
 
 class SupplyState:
@@ -45,6 +56,8 @@ class SupplyState:
         Place of each device in the arena; ``-2 - place`` in a tree without supply, -1 for one that is gone.
     position : int32 array
         The same, for numpy.
+    layout, offsets : int64 array and memoryview of it, one per tree number
+        From the places of each tree to the numbers that say where their meters begin.
     overrides : dict of meter row to device row
         Meters that a second supply feeds, as their own device is dead.
     lacking : set of meter rows
@@ -63,8 +76,10 @@ class SupplyState:
         "idle",
         "is_open",
         "lacking",
+        "layout",
         "network",
         "normal",
+        "offsets",
         "overrides",
         "places",
         "position",
@@ -83,6 +98,8 @@ class SupplyState:
         self.normal = normal or self
         self.position = np.full(len(network.columns.device_code), -1, dtype=np.int32)
         self.places = self.position.data
+        self.layout = np.zeros(16, dtype=np.int64)
+        self.offsets = self.layout.data
         self.overrides: dict[int, int] = {}
         self.lacking: set[int] = set()
         self.idle: set[int] = set()
@@ -99,6 +116,8 @@ class SupplyState:
         other.network, other.arena, other.is_open = network, self.arena, is_open
         other.position = self.position.copy()
         other.places = other.position.data
+        other.layout = self.layout.copy()
+        other.offsets = other.layout.data
         other.overrides, other.lacking, other.idle = dict(self.overrides), set(self.lacking), set(self.idle)
         other.supplied, other.sequence, other._flat = self.supplied, 0, None
         return other
@@ -120,8 +139,9 @@ class SupplyState:
 
     def meters_below(self, place: int) -> int:
         """Count the meters below a place."""
-        first = self.arena.first
-        return first.item(place + self.arena.size.item(place)) - first.item(place)
+        arena = self.arena
+        at = place + self.offsets[arena.trees[place]]
+        return arena.firsts[at + arena.sizes[place]] - arena.firsts[at]
 
     def places_of(self, meters: NDArray[np.int32]) -> NDArray[np.int32]:
         """Give the place of what supplies each of the meters, -1 for none."""
@@ -141,8 +161,8 @@ class SupplyState:
 
     def root(self, place: int) -> int:
         """Give the place of the root of a place's tree."""
-        parent = self.arena.parent
-        while (above := parent.item(place)) >= 0:
+        parents = self.arena.parents
+        while (above := parents[place]) >= 0:
             place = above
         return place
 
@@ -156,35 +176,34 @@ class SupplyState:
 
     def depth(self, place: int) -> int:
         """Count the branches between a place and its root."""
-        parent, depth = self.arena.parent, 0
-        while (place := parent.item(place)) >= 0:
+        parents, depth = self.arena.parents, 0
+        while (place := parents[place]) >= 0:
             depth += 1
         return depth
 
     def parent(self, device: int) -> int:
         """Give the device that feeds a device, in whatever tree it stands; -1 at a root."""
         place = self.any_place(device)
-        above = self.arena.parent.item(place) if place >= 0 else -1
+        above = self.arena.parents[place] if place >= 0 else -1
         return self.arena.device_at.item(above) if above >= 0 else -1
 
     def lowest_common(self, low: int, high: int) -> int:
         """Give the place of the lowest device at or above two places, the lower first; -1 for none."""
-        size, parent = self.arena.size, self.arena.parent
+        arena = self.arena
+        sizes, parents = arena.sizes, arena.parents
         for _ in range(_FEW_STEPS):
-            if low < 0 or low + size.item(low) > high:
+            if low < 0 or low + sizes[low] > high:
                 return low
-            low = parent.item(low)
-        from oms_topology.graph.kernels import lowest_common
-
-        return int(lowest_common(size, parent, low, high))
+            low = parents[low]
+        return int(_kernels().lowest_common(arena.size, arena.parent, low, high))
 
     def devices_from(self, place: int) -> list[int]:
         """List the devices from a place up to its root."""
-        parent, device_at = self.arena.parent, self.arena.device_at
+        parents, device_at = self.arena.parents, self.arena.device_at
         devices = []
         while place >= 0:
             devices.append(device_at.item(place))
-            place = parent.item(place)
+            place = parents[place]
         return devices
 
     def below_branch(self, branch: int) -> int:
@@ -219,6 +238,8 @@ class SupplyState:
         """Point the devices at trees that were planted, all at once for who reads meanwhile."""
         position = self.position.copy()
         position[planting.devices] = planting.position
+        self._make_layout_room(planting.trees.stop)
+        self.layout[planting.trees.start : planting.trees.stop] = planting.offset
         self.position, self.places = position, position.data
         self.idle |= planting.idle
         self.supplied += planting.supplied
@@ -229,10 +250,10 @@ class SupplyState:
         arena = self.arena
         devices, meters, feeds = [], [], []
         for base in sorted(bases):
-            stop = base + arena.size.item(base)
-            devices.append(arena.device_at[base:stop])
-            meters.append(arena.meter_at[arena.first[base] : arena.first[stop]])
-            feeds.append(np.repeat(devices[-1], np.diff(arena.first[base : stop + 1])))
+            below = MeterSet.below(self, base)
+            devices.append(arena.device_at[base : base + arena.size.item(base)])
+            meters.append(below.rows)
+            feeds.append(arena.device_at[below.places])
             if self.places[devices[-1].item(0)] >= 0:
                 self.supplied -= len(meters[-1])
         rows = np.sort(np.concatenate(devices))
@@ -257,19 +278,38 @@ class SupplyState:
 
     def needs_regrowth(self, branch: int) -> bool:
         """Tell whether opening or closing a branch may change more than one subtree."""
-        start, end = self.network.ends(branch)
-        if self.any_place(start) < 0 or self.any_place(end) < 0:
+        if not self.idle and not self.is_open.item(branch):
             return False
-        if self.is_open[branch]:
-            roots = self.root(self.any_place(start)), self.root(self.any_place(end))
+        start, end = self.network.ends(branch)
+        places = self.any_place(start), self.any_place(end)
+        if min(places) < 0:
+            return False
+        if self.is_open.item(branch):
+            roots = self.root(places[0]), self.root(places[1])
             if roots[0] == roots[1] or (self.places[start] >= 0 and self.places[end] >= 0):
                 return (
                     self.parent(start) != end and self.parent(end) != start and not self._is_level(start, end)
                 )
             return self._touches_idle(roots)
-        if branch in self.idle or self._twin(branch) >= 0:
+        fed = self._fed_over(start, end)
+        if fed < 0:
             return False
-        return self._touches_idle((self.root(self.any_place(start)),))
+        if branch in self.idle or self._twin(branch) >= 0:
+            return self._has_rivals(fed, {start, end})
+        return self._touches_idle((self.root(places[0]),))
+
+    def _fed_over(self, start: int, end: int) -> int:
+        """Tell which of two devices the other one feeds, -1 for neither."""
+        if self.parent(end) == start:
+            return end
+        return start if self.parent(start) == end else -1
+
+    def _has_rivals(self, device: int, ends: set[int]) -> bool:
+        """Tell whether closed branches that are not between these two ends meet at a device."""
+        return any(
+            device in others and set(others) != ends
+            for others in (self.network.ends(branch) for branch in self.idle)
+        )
 
     def _is_level(self, start: int, end: int) -> bool:
         return self.places[start] >= 0 and (
@@ -285,6 +325,8 @@ class SupplyState:
 
     def _twin(self, branch: int) -> int:
         """Find a closed branch between the same ends that the trees leave out."""
+        if not self.idle:
+            return -1
         ends = set(self.network.ends(branch))
         return next(
             (other for other in self.idle if other != branch and set(self.network.ends(other)) == ends), -1
@@ -292,7 +334,7 @@ class SupplyState:
 
     def set_open(self, branch: int, is_open: bool) -> None:
         """Open or close a branch; nothing happens if it is so already."""
-        if self.is_open[branch] == is_open:
+        if self.is_open.item(branch) == is_open:
             return
         needs_regrowth = self.needs_regrowth(branch)
         self.is_open[branch] = is_open
@@ -313,8 +355,7 @@ class SupplyState:
         if twin >= 0:
             self.idle.discard(twin)
             return
-        start, end = self.network.ends(branch)
-        self.prune(end if self.parent(end) == start else start)
+        self.prune(self._fed_over(*self.network.ends(branch)))
 
     def _closed(self, branch: int) -> None:
         start, end = self.network.ends(branch)
@@ -329,58 +370,62 @@ class SupplyState:
 
     def prune(self, device: int) -> None:
         """Take supply from a device and all below it."""
-        from oms_topology.graph.kernels import prune
-
         had_supply = self.places[device] >= 0
-        lost = self._run(prune, device)
+        lost = self._run(_kernels().prune, device)
         if had_supply:
             self.supplied -= lost
             self.feed_again(self.network.backups.among(self.meters_of_tree(device)).tolist())
 
     def graft(self, device: int, target: int) -> None:
         """Feed the tree of a device that has no supply from another device."""
-        from oms_topology.graph.kernels import graft
-
-        gained = self._run(graft, device, target)
+        gained = self._run(_kernels().graft, device, target)
         if self.places[target] >= 0:
             self.supplied += gained
             self.feed_displaced()
 
-    def refeed(self, device: int, target: int) -> None:
-        """Hang a device and all below it on another; both have supply, or neither."""
-        from oms_topology.graph.kernels import refeed
-
-        self._run(refeed, device, target)
-
     def _run(self, kernel: Any, *arguments: Any) -> int:
         arena = self.arena
         while True:
+            self._make_layout_room(arena.used.item(3) + 4)
             done = kernel(
                 arena.device_at,
                 arena.size,
                 arena.parent,
+                arena.tree,
                 arena.first,
                 arena.meter_at,
                 arena.used,
                 self.position,
+                self.layout,
                 *arguments,
             )
             if done >= 0:
                 return int(done)
-            arena.reserve(*arena.used.tolist())
+            arena.reserve(*arena.used[:3].tolist())
 
     def admit(self, device: int) -> None:
         """Give a device that was added a tree of its own."""
         self._make_room(device)
         row, size = np.array([[device, -1], [1, -1]], dtype=np.int32)
         none = np.zeros(2, dtype=np.int32)
-        base = self.arena.append(row, size, none - 1, none, none[:0])
+        base, tree, offset = self.arena.append(row, size, none - 1, none, none, none[:0])
+        self._make_layout_room(tree + 1)
+        self.layout[tree] = offset
         self.position[device] = base if device in self.network.sources else -2 - base
 
     def share(self, other: SupplyState, device: int) -> None:
         """Let a device that was added stand where it stands in another state."""
         self._make_room(device)
+        tree = self.arena.tree[other.any_place(device)]
+        self._make_layout_room(int(tree) + 1)
+        self.layout[tree] = other.layout[tree]
         self.position[device] = other.position[device]
+
+    def _make_layout_room(self, trees: int) -> None:
+        if trees > len(self.layout):
+            longer = np.zeros(2 * trees, dtype=np.int64)
+            longer[: len(self.layout)] = self.layout
+            self.layout, self.offsets = longer, longer.data
 
     def _make_room(self, device: int) -> None:
         if device >= len(self.position):
@@ -394,16 +439,23 @@ class SupplyState:
 
     def adopt(self, other: SupplyState, device: int) -> None:
         """Share the block in which another state has a device."""
-        from oms_topology.graph.kernels import adopt
-
         arena = self.arena
-        adopt(arena.device_at, arena.size, arena.parent, other.position, self.position, device)
+        self._make_layout_room(arena.used.item(3))
+        _kernels().adopt(
+            arena.device_at,
+            arena.size,
+            arena.parent,
+            arena.tree,
+            other.position,
+            other.layout,
+            self.position,
+            self.layout,
+            device,
+        )
 
     def meters_of_tree(self, device: int) -> NDArray[np.int32]:
         """Give the meters of the tree in which a device stands."""
-        base = self.root(self.any_place(device))
-        first = self.arena.first
-        return self.arena.meter_at[first[base] : first[base + self.arena.size[base]]]
+        return MeterSet.below(self, self.root(self.any_place(device))).rows
 
     # Meters.
 
@@ -416,10 +468,8 @@ class SupplyState:
             0 when ``twin``, the other state, shared all the trees touched and is done as well; else
             bit 1 when it did not share the one the meter was taken from, bit 2 the one it was put into.
         """
-        from oms_topology.graph.kernels import move_meter
-
         self.supplied += (self.place(target) >= 0) - (self.place(source) >= 0)
-        return self._run(move_meter, twin.position, meter, source, target)
+        return self._run(_kernels().move_meter, twin.position, twin.layout, meter, source, target)
 
     def choose_feed(self, meter: int) -> int:
         """Give the device that should feed a meter: its own, or if that is dead the first that is not."""
@@ -436,7 +486,7 @@ class SupplyState:
         if own == other:
             return True
         low, high = self.place(own), self.place(other)
-        return low >= 0 and 0 <= high <= low < high + self.arena.size.item(high)
+        return low >= 0 and 0 <= high <= low < high + self.arena.sizes[high]
 
     def settle_feed(self, meter: int, target: int) -> None:
         """Note what feeds a meter now."""

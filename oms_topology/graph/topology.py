@@ -141,13 +141,14 @@ class Topology(Changing, Constructors):
             device = asked.network.names.devices.get(code)
             if device is not None and not sequence & 1:
                 place = asked.places[device]
-                if place < 0:
-                    meters = MeterSet.empty(asked)
-                else:
+                if place >= 0:
                     arena = asked.arena
-                    first = arena.first
-                    count = first.item(place + arena.size.item(place)) - first.item(place)
-                    meters = MeterSet(asked, place, count)
+                    firsts, offset = arena.firsts, asked.offsets[arena.trees[place]]
+                    first = firsts[place + offset]
+                    count = firsts[place + arena.sizes[place] + offset] - first
+                    meters = MeterSet(asked, place, offset, first, count)
+                else:
+                    meters = MeterSet.empty(asked)
                 if asked.sequence == sequence:
                     return meters
         return self._ask(state, lambda asked: fed_by(asked, _located(asked, code, kind)))
