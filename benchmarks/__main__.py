@@ -8,6 +8,8 @@ import sys
 
 BENCHMARKS = (
     "benchmarks.graph.run",
+    "benchmarks.graph.codes",
+    "benchmarks.graph.columnar",
     "benchmarks.database.trip",
     "benchmarks.database.growth",
     "benchmarks.database.load",

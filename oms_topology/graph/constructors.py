@@ -11,6 +11,8 @@ from oms_topology.graph.network import Network
 from oms_topology.graph.notation import columns_from_text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from oms_topology.graph.troubles import Troubles
     from oms_topology.model import NetworkColumns
 
@@ -200,25 +202,30 @@ class Constructors:
         return cls._of(*columns_from_text(text))
 
     @classmethod
-    def from_postgres(cls, target: Any) -> Self:
+    def from_postgres(cls, target: Any, *, as_of: datetime | int | None = None) -> Self:
         """Read the network from a database.
 
         Parameters
         ----------
         target : str, sqlalchemy.Engine or Database
             The database: its URL, an engine on it, or a :class:`~oms_topology.Database`.
+        as_of : datetime or int, optional
+            A past instant, aware, or a ``topology_version``: the network as it stood then. The
+            present when left out.
 
         Returns
         -------
         Topology
-            The network as the tables say it now; it does not follow them.
+            The network as the tables say it; it does not follow them.
 
         Raises
         ------
         StoreUnavailableError
             The database cannot be reached.
+        TopologyHistoryError
+            The database remembers nothing as old as ``as_of``, or has no such version yet.
         """
         from oms_topology.persistence.database import as_engine
         from oms_topology.persistence.network import load_network
 
-        return cls.from_columns(load_network(as_engine(target)))
+        return cls.from_columns(load_network(as_engine(target), as_of=as_of))

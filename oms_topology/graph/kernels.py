@@ -30,7 +30,6 @@ __all__ = [
     "lowest_common",
     "move_meter",
     "prune",
-    "refeed",
     "repack",
 ]
 
@@ -77,6 +76,14 @@ def _meters_of(size: Integers, tree: Integers, first: Integers, layout: NDArray[
 
 
 @_compiled
+def _meter_among(meter_at: Integers, meter: int, start: int, stop: int) -> int:
+    """Find where a meter stands, or would stand, among those of one device."""
+    while start < stop and meter_at[start] < meter:
+        start += 1
+    return int(start)
+
+
+@_compiled
 def _with_meters(
     size: Integers,
     tree: Integers,
@@ -89,7 +96,7 @@ def _with_meters(
     out: int,
     into: int,
 ) -> None:
-    """Write a tree's layout with the meter taken from place ``out`` and put at place ``into`` (-1 for neither)."""
+    """Write a tree's layout with the meter taken from place ``out`` and put at ``into``, -1 for none."""
     count, offset = size[base], layout[tree[base]]
     begin, end = first[base + offset], first[base + count + offset]
     to, to_meter = used[1], used[2]
@@ -102,15 +109,8 @@ def _with_meters(
     if into >= 0:
         for step in range(into + 1 - base, count + 1):
             first[to + step] += 1
-    cut, put = -1, -1
-    if out >= 0:
-        cut = first[out + offset]
-        while meter_at[cut] != meter:
-            cut += 1
-    if into >= 0:
-        put = first[into + offset]
-        while put < first[into + 1 + offset] and meter_at[put] < meter:
-            put += 1
+    cut = _meter_among(meter_at, meter, first[out + offset], end) if out >= 0 else -1
+    put = _meter_among(meter_at, meter, first[into + offset], first[into + 1 + offset]) if into >= 0 else -1
     write, read = to_meter, begin
     if 0 <= cut < put or put < 0:
         write = _copied(meter_at, write, read, cut)

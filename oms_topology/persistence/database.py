@@ -17,6 +17,7 @@ from oms_topology.persistence.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
@@ -151,11 +152,27 @@ class Database:
 
         return schema.upgrade_sql(self.engine)
 
-    def load_network(self) -> NetworkColumns:
-        """Read the whole network into columns; about a second per million meters."""
+    def load_network(self, *, as_of: datetime | int | None = None) -> NetworkColumns:
+        """Read the whole network into columns; about a second per million meters.
+
+        Parameters
+        ----------
+        as_of : datetime or int, optional
+            A past instant, aware, or a topology version; the present when left out.
+
+        Returns
+        -------
+        NetworkColumns
+            See :func:`~oms_topology.persistence.network_load.load_network`.
+
+        Raises
+        ------
+        TopologyHistoryError
+            The database remembers nothing as old, or has no such version yet.
+        """
         from oms_topology.persistence.network import load_network
 
-        return load_network(self.engine)
+        return load_network(self.engine, as_of=as_of)
 
     def store_network(self, network: SupplyTree) -> None:
         """Write a network's devices, branches, meters and supplies; what is there already is updated.
