@@ -181,8 +181,9 @@ class ChangingMachine(RuleBasedStateMachine):
         before = self.net.version
         if self.net.undo():
             assert self.net.version == before + 1
-            self.now = max(self.now, datetime.now(UTC))
-            self.past.append((self.net.version, self.now, told(self.net)))
+            undone_at = self.net._editor.journal[-1].changed_at
+            self.now = max(self.now, undone_at)
+            self.past.append((self.net.version, undone_at, told(self.net)))
 
     @rule(data=st.data())
     def go_back(self, data: st.DataObject) -> None:
