@@ -152,6 +152,7 @@ class ChangingMachine(RuleBasedStateMachine):
             lambda now: self.net.add_device(code, kind=kind, parent=parent, switch=switch, changed_at=now)
         )
 
+    @precondition(lambda self: len(self.net.devices) > 1)
     @rule(data=st.data())
     def remove_device(self, data: st.DataObject) -> None:
         code = self.draw_code(data, "device")
