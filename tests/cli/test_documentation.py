@@ -17,13 +17,13 @@ PAPERS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def test_the_readme_runs_as_it_is_printed() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) >= 4
-    test = doctest.DocTestParser().get_doctest("".join(blocks), {}, "README.md", "README.md", 0)
+@pytest.mark.parametrize(("page", "least"), [(ROOT / "README.md", 20), (ROOT / "docs" / "network.md", 8)])
+def test_what_a_page_shows_in_python_runs_as_it_is_printed(page: Path, least: int) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    test = doctest.DocTestParser().get_doctest("".join(blocks), {}, page.name, page.name, 0)
     told: list[str] = []
     outcome = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=told.append)
-    assert outcome.attempted >= 20
+    assert outcome.attempted >= least
     assert outcome.failed == 0, "".join(told)
 
 
