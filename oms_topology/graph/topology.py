@@ -16,6 +16,7 @@ from oms_topology.graph.directed import directed_graph
 from oms_topology.graph.editor import Editor
 from oms_topology.graph.impact import Impact, assess, fed_by
 from oms_topology.graph.meter_set import MeterSet
+from oms_topology.graph.tracing import Tracing
 from oms_topology.graph.validate import validated
 from oms_topology.model import DeviceKind, FindingSeverity
 
@@ -39,7 +40,7 @@ State = Literal["current", "normal"]
 """As switched now, or as the switches normally stand."""
 
 
-class Topology(Changing, Constructors):
+class Topology(Changing, Tracing, Constructors):
     """A distribution network in its normal and its current state.
 
     Made by :meth:`from_frames`, :meth:`from_edges`, :meth:`from_columns`, :meth:`from_postgres` or
@@ -52,6 +53,8 @@ class Topology(Changing, Constructors):
     Answers are snapshots: a :class:`MeterSet` or :class:`Impact` once given does not change when the
     network does. Any number of threads may read, also while one thread changes the network: every
     answer is of one version, the one before a change or the one after.
+
+    Ways, protection, isolation, ties, phases and batches: :class:`~oms_topology.graph.tracing.Tracing`.
 
     Examples
     --------

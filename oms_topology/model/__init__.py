@@ -5,6 +5,7 @@ from oms_topology.model.kinds import CommunicationStatus, DeviceKind, OutageStat
 from oms_topology.model.network import NetworkColumns
 from oms_topology.model.receipt import Receipt
 from oms_topology.model.signal import DeviceReference, Signal, SignalFinding
+from oms_topology.model.trace import PathStep
 
 __all__ = [
     "CommunicationStatus",
@@ -14,6 +15,7 @@ __all__ = [
     "FindingSeverity",
     "NetworkColumns",
     "OutageStatus",
+    "PathStep",
     "PowerStatus",
     "Receipt",
     "Signal",
