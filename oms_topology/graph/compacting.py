@@ -24,6 +24,7 @@ def compacted(network: Network) -> NetworkColumns:
     alternate = network.backups.rows()
     columns = replace(
         columns,
+        meter_number=np.asarray(columns.meter_number),
         branch_from=columns.branch_from.copy(),
         branch_to=columns.branch_to.copy(),
         meter_device=columns.meter_device.copy(),

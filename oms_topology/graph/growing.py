@@ -73,6 +73,8 @@ class Growing:
         return replace(columns, **parts)
 
     def _appended(self, key: tuple[str, str], column: NDArray[Any], value: Any) -> NDArray[Any]:
+        if not isinstance(column, np.ndarray):
+            return column
         count = len(column)
         room = self._room.get(key)
         if room is None or len(room) <= count or column.base is not room:

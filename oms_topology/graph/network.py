@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from oms_topology.graph import renaming
 from oms_topology.graph.backups import Backups
 from oms_topology.graph.cleaning import cleaned
+from oms_topology.graph.code_column import CodeColumn
 from oms_topology.graph.codes import Names
 from oms_topology.graph.grouping import grouped
 from oms_topology.graph.growing import Growing
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Network"]
 
+_MOST_NUMBERS = 200_000
+"""More meter numbers than these are kept in the code table alone."""
 _FACTS = ("customer", "priority", "longitude", "latitude")
 
 
@@ -92,6 +95,8 @@ class Network:
         self.growing = Growing()
         self._meter_device = self.columns.meter_device.data
         self._owns_names = self._owns_meters = True
+        if len(columns.meter_number) > _MOST_NUMBERS:
+            self._read_numbers_from_names(len(columns.meter_number))
         self._incident: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
         self._later_branches: dict[int, set[int]] = {}
 
@@ -101,6 +106,10 @@ class Network:
         columns, meters, found = cleaned(columns)
         names = Names(columns, meters)
         return cls(columns, names, _assumed_sources(columns), (troubles or Troubles()).merged(found))
+
+    def _read_numbers_from_names(self, count: int) -> None:
+        column: Any = CodeColumn(self.own_names().meters, count)
+        self.columns = replace(self.columns, meter_number=column)
 
     def fork(self) -> Network:
         """Make a copy that changes on its own; it shares what neither has changed."""
@@ -148,9 +157,12 @@ class Network:
         """Add a row to a table; see :class:`~oms_topology.graph.growing.Growing`."""
         self.columns = self.growing.append(self.columns, table, values)
         if table == "meter":
+            numbers: Any = self.columns.meter_number
+            if isinstance(numbers, CodeColumn):
+                self._read_numbers_from_names(len(self.columns.meter_device))
             self._owns_meters = True
             self._meter_device = self.columns.meter_device.data
-            return len(self.columns.meter_number) - 1
+            return len(self.columns.meter_device) - 1
         if table == "device":
             self.is_assumed = np.append(self.is_assumed, False)
             return len(self.columns.device_code) - 1
