@@ -12,7 +12,6 @@ from oms_topology.graph.changing import Changing
 from oms_topology.graph.cleaning import GONE
 from oms_topology.graph.compacting import compacted
 from oms_topology.graph.constructors import Constructors
-from oms_topology.graph.directed import directed_graph
 from oms_topology.graph.editor import Editor
 from oms_topology.graph.impact import Impact, assess, fed_by
 from oms_topology.graph.meter_set import MeterSet
@@ -305,6 +304,8 @@ class Topology(Changing, Tracing, Constructors):
         Nodes are the codes of devices and meters, with ``kind`` and what is known of them. It is
         drawn when first asked for and again after a change; a graph once given does not change.
         """
+        from oms_topology.graph.directed import directed_graph
+
         version = self._editor.version
         if self._graph is None or self._graph[0] != version:
             self._editor.network.share_names()
