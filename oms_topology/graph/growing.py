@@ -72,9 +72,9 @@ class Growing:
                 parts[each.name] = self._appended((each.name, ""), column, values.get(each.name))
         return replace(columns, **parts)
 
-    def _appended(self, key: tuple[str, str], column: NDArray[Any], value: Any) -> NDArray[Any]:
+    def _appended(self, key: tuple[str, str], column: Any, value: Any) -> Any:
         if not isinstance(column, np.ndarray):
-            return column
+            return column  # a column of codes, which its table makes longer
         count = len(column)
         room = self._room.get(key)
         if room is None or len(room) <= count or column.base is not room:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oms_topology.graph.forest import hops
+from oms_topology.graph.state import kernels
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def holds(state: SupplyState, failing: Sequence[Place], total: MeterSet) -> NDAr
     held = _held_in_mesh(state, failing, total) if is_meshed else _held_by_backups(state, tops, total)
     if held is None:
         return None
-    held[np.isin(total.rows, [row for kind, row in failing if kind is DeviceKind.METER])] = False
+    alone = [row for kind, row in failing if kind is DeviceKind.METER]
+    if alone:
+        held[np.isin(total.rows, alone)] = False
     return held if held.any() else None
 
 
@@ -78,22 +81,22 @@ def _held_by_backups(
     state: SupplyState, tops: list[tuple[int, int]], total: MeterSet
 ) -> NDArray[np.bool_] | None:
     """Find the meters whose own device, or one of whose second supplies, stands elsewhere."""
-    network, normal, rows = state.network, state.normal, total.rows
-    candidates = np.flatnonzero(network.backups.is_among(rows))
-    if not len(candidates):
-        return None
-    places, is_same_way = state.places, normal.is_same_way
+    network, rows = state.network, total.rows
     held = np.zeros(len(rows), dtype=np.bool_)
-    for at, meter in zip(candidates.tolist(), rows[candidates].tolist(), strict=True):
-        own = network.meter_device(meter)
-        for device in (own, *network.backups.of(meter)):
-            place = places[device] if device >= 0 else -1
-            if place < 0 or any(low <= place < stop for low, stop in tops):
-                continue
-            if device == own or not is_same_way(own, device):
-                held[at] = True
-                break
-    return held
+    starts, devices = network.backups.arrays()
+    found = kernels().held_up(
+        state.arena.size,
+        state.position,
+        state.normal.position,
+        rows,
+        network.columns.meter_device,
+        network.backups.has,
+        starts,
+        devices,
+        np.array(tops, dtype=np.int64),
+        held,
+    )
+    return held if found else None
 
 
 def _held_in_mesh(state: SupplyState, failing: Sequence[Place], total: MeterSet) -> NDArray[np.bool_]:

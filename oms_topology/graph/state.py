@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from oms_topology.graph.index import SupplyIndex
     from oms_topology.graph.network import Network
 
-__all__ = ["SupplyState"]
+__all__ = ["SupplyState", "kernels"]
 
 _FEW_STEPS = 64
 _LAST = np.iinfo(np.int32).max
 
 
 @functools.cache
-def _kernels() -> ModuleType:
+def kernels() -> ModuleType:
     """Load the kernels, and the compiler where there is one, when they are first needed."""
-    from oms_topology.graph import kernels
+    from oms_topology.graph import kernels as module
 
-    return kernels
+    return module
 
 
 class SupplyState:
@@ -195,7 +195,7 @@ class SupplyState:
             if low < 0 or low + sizes[low] > high:
                 return low
             low = parents[low]
-        return int(_kernels().lowest_common(arena.size, arena.parent, low, high))
+        return int(kernels().lowest_common(arena.size, arena.parent, low, high))
 
     def devices_from(self, place: int) -> list[int]:
         """List the devices from a place up to its root."""
@@ -371,14 +371,14 @@ class SupplyState:
     def prune(self, device: int) -> None:
         """Take supply from a device and all below it."""
         had_supply = self.places[device] >= 0
-        lost = self._run(_kernels().prune, device)
+        lost = self._run(kernels().prune, device)
         if had_supply:
             self.supplied -= lost
             self.feed_again(self.network.backups.among(self.meters_of_tree(device)).tolist())
 
     def graft(self, device: int, target: int) -> None:
         """Feed the tree of a device that has no supply from another device."""
-        gained = self._run(_kernels().graft, device, target)
+        gained = self._run(kernels().graft, device, target)
         if self.places[target] >= 0:
             self.supplied += gained
             self.feed_displaced()
@@ -441,7 +441,7 @@ class SupplyState:
         """Share the block in which another state has a device."""
         arena = self.arena
         self._make_layout_room(arena.used.item(3))
-        _kernels().adopt(
+        kernels().adopt(
             arena.device_at,
             arena.size,
             arena.parent,
@@ -469,7 +469,7 @@ class SupplyState:
             bit 1 when it did not share the one the meter was taken from, bit 2 the one it was put into.
         """
         self.supplied += (self.place(target) >= 0) - (self.place(source) >= 0)
-        return self._run(_kernels().move_meter, twin.position, twin.layout, meter, source, target)
+        return self._run(kernels().move_meter, twin.position, twin.layout, meter, source, target)
 
     def choose_feed(self, meter: int) -> int:
         """Give the device that should feed a meter: its own, or if that is dead the first that is not."""
