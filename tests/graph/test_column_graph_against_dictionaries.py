@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oms_topology import Topology
 from oms_topology.errors import TopologyError
-from oms_topology.graph import topology as topology_room
+from oms_topology.graph import directed as directed_room
 from oms_topology.graph.cleaning import GONE
 from oms_topology.graph.column_graph import ColumnGraph
 from oms_topology.graph.directed import directed_graph
@@ -104,7 +104,7 @@ def drawn(net: Topology) -> tuple[ColumnGraph, SupplyIndex]:
         return directed_graph(index)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topology_room, "directed_graph", draw)
+        patch.setattr(directed_room, "directed_graph", draw)
         graph = net.graph
     assert isinstance(graph, ColumnGraph)
     return graph, seen[-1]
