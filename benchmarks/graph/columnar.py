@@ -27,7 +27,7 @@ import networkx as nx
 
 from benchmarks.graph.networks import city
 from oms_topology import Topology
-from oms_topology.graph import topology
+from oms_topology.graph import directed
 from oms_topology.graph.codes import CodeTable, Names
 from oms_topology.graph.directed import directed_graph
 from oms_topology.graph.nx_backend.info import NAME
@@ -84,7 +84,7 @@ def drawing(meters: int, rounds: int) -> Figures:
         indexes.append(index)
         return directed_graph(index)
 
-    topology.directed_graph, kept = draw, topology.directed_graph
+    directed.directed_graph, kept = draw, directed.directed_graph
     net = Topology.from_columns(columns)
     numbers, points = (
         itertools.cycle(columns.meter_number.tolist()),
@@ -101,7 +101,7 @@ def drawing(meters: int, rounds: int) -> Figures:
         "draw_codes_ms": micros(lambda: directed_graph(indexes[-1]), rounds) / 1e3,
         "draw_rows_ms": micros(lambda: directed_graph(indexes[-1], nodes="rows"), rounds) / 1e3,
     }
-    topology.directed_graph = kept
+    directed.directed_graph = kept
     graph = net.graph
     return figures | {"dictionaries_ms": micros(lambda: nx.DiGraph(graph), 1) / 1e3}
 
