@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Asked = Sequence[str] | NDArray[np.integer]
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "feeding_places"]
 
 _Answer = TypeVar("_Answer")
 _FEW_STATUSES = 256
@@ -283,7 +283,7 @@ def _meter_rows(state: SupplyState, numbers: list[str]) -> NDArray[np.int32]:
 
 
 def _places(state: SupplyState, devices: Asked) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the place of each device, -1 where it supplies nothing; and the meter's row where it is one."""
+    """Give the place of each device, negative where it supplies nothing; and its row where it is a meter."""
     if isinstance(devices, np.ndarray) and devices.dtype.kind in "iu":
         return _places_of_rows(state, devices), np.empty(0, dtype=np.int32)
     network, codes = state.network, [str(code) for code in devices]
@@ -298,6 +298,7 @@ def _places(state: SupplyState, devices: Asked) -> tuple[NDArray[np.int32], NDAr
 
 
 def _places_of_rows(state: SupplyState, rows: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Give the place of each device row; negative without supply."""
     known = len(state.network.columns.device_code)
     if not len(rows):
         return np.empty(0, dtype=np.int32)
@@ -436,7 +437,7 @@ def _common_row(state: SupplyState, devices: NDArray[np.integer]) -> int:
 def _common_codes(state: SupplyState, groups: list[list[str]]) -> list[str | None]:
     from oms_topology.graph.batch_kernels import common_of_groups
 
-    places = _feeding_places(state, [code for group in groups for code in group])
+    places = feeding_places(state, [code for group in groups for code in group])
     offsets = np.zeros(len(groups) + 1, dtype=np.int64)
     np.cumsum([len(group) for group in groups], out=offsets[1:])
     found = common_of_groups(state.arena.size, state.arena.parent, offsets, places)
@@ -445,11 +446,11 @@ def _common_codes(state: SupplyState, groups: list[list[str]]) -> list[str | Non
     return [None if place < 0 else str(codes[row]) for place, row in zip(found.tolist(), rows, strict=True)]
 
 
-def _feeding_places(state: SupplyState, codes: list[str]) -> NDArray[np.int32]:
-    """Give the place of each device, of what feeds each meter, and of what feeds each switch."""
+def feeding_places(state: SupplyState, codes: list[str]) -> NDArray[np.int32]:
+    """Give the place of each device, of what feeds each meter, and of what feeds each switch; -1 for none."""
     network = state.network
     rows, meters = network.names.rows(codes, network.columns)
-    places = _places_of_rows(state, rows)
+    places = np.maximum(_places_of_rows(state, rows), -1)
     is_meter = meters >= 0
     places[is_meter] = state.places_of(meters[is_meter])
     for at in np.flatnonzero((rows < 0) & ~is_meter).tolist():

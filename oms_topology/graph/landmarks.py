@@ -49,9 +49,9 @@ class Landmarks:
     words : frozenset of str
         The kinds.
     marks : uint8 array
-        1 for a device that is of the kinds or at which a branch of the kinds ended, when the network's
-        branches were sorted by device. Devices that were added later, and those whose branches have
-        changed since, are always worth a look.
+        Added up for each device: 1 if it is of the kinds, 2 if a branch of the kinds ended there when the
+        network's branches were sorted by device. Devices that were added later, and those whose branches
+        have changed since, are always worth a look.
     """
 
     __slots__ = ("_marks", "_matching", "marks", "words")
@@ -69,13 +69,18 @@ class Landmarks:
             matching = self._matching[kind] = _matches(str(kind).casefold(), self.words - _DEVICES)
         return matching or (DeviceKind.SWITCH.value in self.words and bool(columns.branch_is_switch[branch]))
 
+    def has_branch(self, state: SupplyState, device: int) -> bool:
+        """Tell whether a branch of the kinds may end at a device."""
+        marks = self._marks
+        return device >= len(marks) or marks[device] > 1 or device in state.network._later_branches
+
     def next(self, state: SupplyState, place: int) -> int:
         """Climb from a place to the first, itself included, whose device is worth a look; -1 for none."""
         arena, marks, later = state.arena, self._marks, state.network._later_branches
         device_at, parents, known = arena.device_at, arena.parents, len(marks)
         for _ in range(_FEW_STEPS):
             if place < 0:
-                return place
+                return -1
             device = device_at.item(place)
             if device >= known or marks[device] or device in later:
                 return place
@@ -134,7 +139,7 @@ def landmarks_of_kinds(network: Network, words: frozenset[str]) -> Landmarks:
             is_branch |= columns.branch_is_switch
         marks = _ends_at(starts, rows, is_branch)
         kinds = columns.device_kind[: len(marks)].tolist()
-        marks |= np.array([kind in words for kind in kinds], dtype=np.uint8)
+        marks += np.array([kind in words for kind in kinds], dtype=np.uint8)
         return Landmarks(words, marks)
 
     return _landmarks.of((rows,), words, make)
@@ -152,11 +157,11 @@ def _incident(network: Network) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 def _ends_at(
     starts: NDArray[np.int32], rows: NDArray[np.int32], is_branch: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Mark the devices at which any of the branches ended."""
+    """Mark by 2 the devices at which any of the branches ended."""
     found = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum(is_branch[rows], out=found[1:])
     marked: NDArray[np.bool_] = found[starts[1:]] > found[starts[:-1]]
-    return marked.astype(np.uint8)
+    return marked.astype(np.uint8) * np.uint8(2)
 
 
 def _check_words(words: frozenset[str], kinds: set[str]) -> None:

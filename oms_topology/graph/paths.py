@@ -8,13 +8,13 @@ from oms_topology.graph.landmarks import PROTECTIVE, landmarks_of_kinds
 from oms_topology.model import DeviceKind, PathStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from oms_topology.graph.codes import Place
     from oms_topology.graph.landmarks import Landmarks
     from oms_topology.graph.state import SupplyState
 
-__all__ = ["begin_of_path", "located", "path_up", "protection", "protections"]
+__all__ = ["begin_of_path", "located", "path_up", "paths_up", "protection", "protections"]
 
 _EVERYTHING = frozenset({"substation", "feeder", "section", "distribution_point", "switch"})
 
@@ -53,20 +53,42 @@ def begin_of_path(state: SupplyState, found: Place) -> tuple[int, bool]:
 
 def path_up(state: SupplyState, found: Place, words: frozenset[str] | None) -> list[PathStep]:
     """List what of some kinds lies on the way to the source; see ``Topology.path``."""
-    columns = state.network.columns
+    return paths_up(state, [found], words)[0]
+
+
+def paths_up(
+    state: SupplyState, founds: Iterable[Place], words: frozenset[str] | None
+) -> list[list[PathStep]]:
+    """List many ways to the source, each landmark looked at once."""
     landmarks = landmarks_of_kinds(state.network, _EVERYTHING if words is None else words)
-    place, is_included = begin_of_path(state, found)
-    left_out = -1 if is_included else place
-    steps: list[PathStep] = []
-    while (place := landmarks.next(state, place)) >= 0:
-        device = state.arena.device_at.item(place)
-        if place != left_out and columns.device_kind[device] in landmarks.words:
-            steps.append(PathStep(str(columns.device_kind[device]), str(columns.device_code[device])))
-        branches = _feeding(state, landmarks, place)
-        passed = (PathStep(str(columns.branch_kind[row]), str(columns.branch_code[row])) for row in branches)
-        steps.extend(dict.fromkeys(passed))
-        place = state.arena.parents[place]
-    return steps
+    known: dict[int, tuple[PathStep | None, list[PathStep]]] = {}
+    parents = state.arena.parents
+    paths = []
+    for found in founds:
+        place, is_included = begin_of_path(state, found)
+        left_out = -1 if is_included else place
+        steps: list[PathStep] = []
+        while (place := landmarks.next(state, place)) >= 0:
+            if place not in known:
+                known[place] = _steps_at(state, landmarks, place)
+            own, feeding = known[place]
+            if own is not None and place != left_out:
+                steps.append(own)
+            steps += feeding
+            place = parents[place]
+        paths.append(steps)
+    return paths
+
+
+def _steps_at(state: SupplyState, landmarks: Landmarks, place: int) -> tuple[PathStep | None, list[PathStep]]:
+    """Give the device at a place if it is of the kinds, and those of the branches that feed it."""
+    columns, device = state.network.columns, state.arena.device_at.item(place)
+    kind, own = str(columns.device_kind[device]), None
+    if kind in landmarks.words:
+        own = PathStep(kind, str(columns.device_code[device]))
+    branches = _feeding(state, landmarks, place)
+    passed = (PathStep(str(columns.branch_kind[row]), str(columns.branch_code[row])) for row in branches)
+    return own, list(dict.fromkeys(passed))
 
 
 def _feeding(state: SupplyState, landmarks: Landmarks, place: int) -> list[int]:
@@ -76,6 +98,8 @@ def _feeding(state: SupplyState, landmarks: Landmarks, place: int) -> list[int]:
     if above < 0:
         return []
     device, feeding = arena.device_at.item(place), arena.device_at.item(above)
+    if not landmarks.has_branch(state, device):
+        return []
     network, is_open = state.network, state.is_open
     return [
         row

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oms_topology.graph.batch import Batches
+from oms_topology.graph.batch import Batches, feeding_places
 from oms_topology.graph.differences import difference_of
 from oms_topology.graph.feeding import feeds_of
 from oms_topology.graph.islands import dead_islands_of, dual_fed_of
 from oms_topology.graph.landmarks import kind_words
-from oms_topology.graph.paths import begin_of_path, located, path_up, protection, protections
+from oms_topology.graph.paths import located, path_up, paths_up, protection, protections
 from oms_topology.graph.phase_codes import phase_letters, single_phase
 from oms_topology.graph.phases import on_phase, phases_at
 from oms_topology.graph.restoration import restoration_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from oms_topology.graph.meter_set import MeterSet
     from oms_topology.graph.restoration import Restoration, Tie
     from oms_topology.graph.sections import Isolation
-    from oms_topology.graph.state import SupplyState
     from oms_topology.model import PathStep
 
 __all__ = ["Tracing"]
@@ -103,7 +102,7 @@ class Tracing(Batches):
         """
         wanted, words = list(codes), kind_words(kinds)
         return self._ask(
-            state, lambda asked: [path_up(asked, located(asked, code), words) for code in wanted]
+            state, lambda asked: paths_up(asked, [located(asked, code) for code in wanted], words)
         )
 
     def next_protective(
@@ -171,13 +170,10 @@ class Tracing(Batches):
         >>> net.next_protective_of(["M1", "M2", "SS1"], kinds=["switch"])
         ['SW2', 'SW1', None]
         """
-        wanted, words = list(codes), kind_words(kinds)
-
-        def question(asked: SupplyState) -> list[str | None]:
-            begins = [begin_of_path(asked, located(asked, code))[0] for code in wanted]
-            return protections(asked, begins, words)
-
-        return self._ask(state, question)
+        wanted, words = [str(code) for code in codes], kind_words(kinds)
+        return self._ask(
+            state, lambda asked: protections(asked, feeding_places(asked, wanted).tolist(), words)
+        )
 
     def protection_path(
         self,

@@ -1,7 +1,14 @@
 """The words of the trade: frozen values that every other room speaks in."""
 
 from oms_topology.model.finding import Finding, FindingSeverity
-from oms_topology.model.kinds import CommunicationStatus, DeviceKind, OutageStatus, PowerStatus, Source
+from oms_topology.model.kinds import (
+    CommunicationStatus,
+    DeviceKind,
+    OutageStatus,
+    PowerStatus,
+    ReporterKind,
+    Source,
+)
 from oms_topology.model.network import NetworkColumns
 from oms_topology.model.receipt import Receipt
 from oms_topology.model.signal import DeviceReference, Signal, SignalFinding
@@ -18,6 +25,7 @@ __all__ = [
     "PathStep",
     "PowerStatus",
     "Receipt",
+    "ReporterKind",
     "Signal",
     "SignalFinding",
     "Source",
