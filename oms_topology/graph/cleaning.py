@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,23 +89,21 @@ def _clean_devices(columns: NetworkColumns, troubles: Troubles) -> NetworkColumn
     codes = columns.device_code.tolist()
     if len(set(codes)) == len(codes) and "" not in codes:
         return columns
+    often, kinds = Counter(codes), columns.device_kind
     first: dict[tuple[str, str], int] = {}
-    kept: list[int] = []
-    new_row = np.full(len(codes), NOWHERE, dtype=np.int32)
-    doubled: list[str] = []
-    nameless: list[str] = []
-    for row, key in enumerate(zip(columns.device_kind.tolist(), codes, strict=True)):
-        if not key[1]:
-            nameless.append(f"device row {row}")
-        elif key in first:
-            doubled.append(key[1])
-            new_row[row] = first[key]
-        else:
-            first[key] = new_row[row] = len(kept)
-            kept.append(row)
-    troubles.add("empty_code", nameless)
-    troubles.add("duplicate_id", doubled)
-    return _renumbered(take(columns, "device", np.array(kept, dtype=np.intp)), "device", new_row)
+    kept = np.ones(len(codes), dtype=np.bool_)
+    doubled: list[tuple[int, int]] = []
+    for row in [row for row, code in enumerate(codes) if not code or often[code] > 1]:
+        earlier = first.setdefault((kinds[row], codes[row]), row)
+        kept[row] = codes[row] and earlier == row
+        if codes[row] and earlier != row:
+            doubled.append((row, earlier))
+    troubles.add("empty_code", [f"device row {row}" for row, code in enumerate(codes) if not code])
+    troubles.add("duplicate_id", [codes[row] for row, _ in doubled])
+    new_row = np.where(kept, np.cumsum(kept) - 1, NOWHERE).astype(np.int32)
+    for row, earlier in doubled:
+        new_row[row] = new_row[earlier]
+    return _renumbered(take(columns, "device", kept), "device", new_row)
 
 
 def _renumbered(columns: NetworkColumns, table: str, new_row: NDArray[np.int32]) -> NetworkColumns:

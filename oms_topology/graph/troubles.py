@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 from oms_topology.model import Finding, FindingSeverity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["RULES", "Troubles"]
 
@@ -69,10 +70,43 @@ RULES: dict[str, tuple[FindingSeverity, str, str]] = {
 """Severity, message and remedy of each rule, in the order in which findings are told."""
 
 _MOST_IDS = 100
+_MANY = 10_000
+
+
+class _Noted:
+    """How many codes a rule has, and the least of them: what a finding tells, however many there are."""
+
+    __slots__ = ("_highest", "codes", "count")
+
+    def __init__(self) -> None:
+        self.codes: list[str] = []
+        self.count = 0
+        self._highest: str | None = None
+
+    def add(self, codes: Sequence[str]) -> None:
+        self.count += len(codes)
+        for begin in range(0, len(codes), _MANY):
+            some, highest = codes[begin : begin + _MANY], self._highest
+            self.codes += some if highest is None else [code for code in some if code < highest]
+            if len(self.codes) >= _MANY:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the codes that no finding can tell any more."""
+        self.codes = self.least()
+        if len(self.codes) == _MOST_IDS:
+            self._highest = self.codes[-1]
+
+    def least(self) -> list[str]:
+        """Give the least codes, each once, sorted."""
+        return heapq.nsmallest(_MOST_IDS, set(self.codes))
 
 
 class Troubles:
     """Codes in trouble by rule, gathered while a network is read.
+
+    Of every rule it keeps the count and the codes that a finding tells, so that a network in which
+    everything is wrong costs little more than one in which something is.
 
     Examples
     --------
@@ -82,32 +116,31 @@ class Troubles:
     ['self_loop']
     """
 
-    __slots__ = ("_codes",)
+    __slots__ = ("_noted",)
 
     def __init__(self) -> None:
-        self._codes: dict[str, list[str]] = {}
+        self._noted: dict[str, _Noted] = {}
 
     def add(self, rule: str, codes: Iterable[str]) -> None:
         """Note the codes under a rule of :data:`RULES`; no codes, no trouble."""
-        if added := list(codes):
-            self._codes.setdefault(rule, []).extend(added)
+        added = codes if isinstance(codes, list) else list(codes)
+        if added:
+            self._noted.setdefault(rule, _Noted()).add(added)
 
     def merged(self, *others: Troubles) -> Troubles:
         """Make one notebook of several."""
         merged = Troubles()
         for troubles in (self, *others):
-            for rule, codes in troubles:
-                merged.add(rule, codes)
+            for rule, noted in troubles._noted.items():
+                both = merged._noted.setdefault(rule, _Noted())
+                both.add(noted.codes)
+                both.count += noted.count - len(noted.codes)
         return merged
-
-    def __iter__(self) -> Iterator[tuple[str, list[str]]]:
-        return iter(self._codes.items())
 
     def findings(self) -> list[Finding]:
         """Tell them as findings: errors first, then in the order of the rules; ids sorted."""
         findings = []
         for rule, (severity, message, remedy) in RULES.items():
-            if codes := self._codes.get(rule):
-                ids = tuple(sorted(set(codes))[:_MOST_IDS])
-                findings.append(Finding(rule, severity, message, remedy, ids, len(codes)))
+            if noted := self._noted.get(rule):
+                findings.append(Finding(rule, severity, message, remedy, tuple(noted.least()), noted.count))
         return sorted(findings, key=lambda finding: finding.severity is not _ERROR)

@@ -82,7 +82,7 @@ def _check_orphans(normal: SupplyIndex, troubles: Troubles) -> None:
     named = network.sources[~network.is_assumed[network.sources]]
     ends = columns.branch_from[closed], columns.branch_to[closed]
     reached = hops(*ends, named, len(columns.device_code)) >= 0
-    troubles.add("orphan_device", columns.device_code[~reached].tolist())
+    troubles.add("orphan_device", columns.device_code[~reached & ~network.is_gone].tolist())
     fed = np.append(reached, False)[np.maximum(columns.meter_device, -1)]
     second = normal.second_supply
     fed[columns.alternate_meter[second[reached[columns.alternate_device[second]]]]] = True
@@ -92,7 +92,7 @@ def _check_orphans(normal: SupplyIndex, troubles: Troubles) -> None:
 
 def _check_places(normal: SupplyIndex, troubles: Troubles) -> None:
     columns = normal.network.columns
-    wrong = _impossible(columns.device_longitude, columns.device_latitude)
+    wrong = _impossible(columns.device_longitude, columns.device_latitude) & ~normal.network.is_gone
     troubles.add("impossible_coordinates", columns.device_code[wrong].tolist())
     wrong = _impossible(columns.meter_longitude, columns.meter_latitude) & (columns.meter_device != GONE)
     troubles.add("impossible_coordinates", columns.meter_number[wrong].tolist())
