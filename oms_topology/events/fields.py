@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
@@ -19,6 +20,7 @@ __all__ = ["EventTime", "coordinates_field", "event_time", "parse_time", "text_f
 
 BLANKS = " \t\n\r\f\v"
 _CLOCK_SLACK = timedelta(minutes=5)
+_MICRO = Decimal("0.000001")
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ISO_8601 = re.compile(
     r"([12][0-9]{3})-([0-9]{2})-([0-9]{2})[Tt ]([01][0-9]|2[0-3]):([0-5][0-9])"
@@ -42,6 +44,8 @@ def text_field(
     ('Storm', None)
     """
     value = event.get(name)
+    if type(value) is str and 0 < len(value) <= max_length and value[0] > " " and value[-1] > " ":
+        return value, None
     if isinstance(value, (bool, list, dict)):
         return None, SignalFinding(name, "not a text")
     if value is None:
@@ -68,6 +72,10 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     >>> parse_time("2025-10-01T11:02:01.915+03:00", ZoneInfo("UTC")).isoformat()
     '2025-10-01T08:02:01.915000+00:00'
     """
+    if _is_plain(text):
+        with suppress(ValueError):
+            plain = datetime.fromisoformat(text)
+            return plain if plain.tzinfo else _of_zone(plain, zone)
     match = _ISO_8601.fullmatch(text.strip(BLANKS))
     if match is None:
         return None
@@ -84,8 +92,30 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     if sign:
         offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes or 0))
         return (naive - offset if sign == "+" else naive + offset).replace(tzinfo=UTC)
+    return _of_zone(naive, zone)
+
+
+def _of_zone(naive: datetime, zone: ZoneInfo) -> datetime:
+    if zone.key == "UTC":
+        return naive.replace(tzinfo=UTC)
     # Where clocks change, both readings of it are possible; PostgreSQL takes the later instant.
     return max(naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
+def _is_plain(text: str) -> bool:
+    # The usual form goes the short way; what is not exactly this is left to the rule above.
+    return (
+        20 <= len(text) <= 30
+        and text[-1] in "Z0123456789"
+        and text[10] == "T"
+        and text[0] in "12"
+        and text[4] == text[7] == "-"
+        and text[13] == text[16] == ":"
+        and (len(text) == 20 if text[19] == "Z" else text[19] == "." and text[20].isdigit())
+        and "+" not in text
+        and text.find("-", 19) < 0
+        and text.isascii()
+    )
 
 
 class EventTime(NamedTuple):
@@ -95,6 +125,7 @@ class EventTime(NamedTuple):
     sent_at: datetime | None
     is_sound: bool
     finding: SignalFinding | None
+    reported_at: datetime | None = None
 
 
 def event_time(
@@ -131,14 +162,14 @@ def event_time(
         return EventTime(sent_at, sent_at, True, finding)
     if said < _EARLIEST:
         finding = SignalFinding("timestamp", "before the year 2000; counts at receipt")
-        return EventTime(received_at, sent_at, False, finding)
+        return EventTime(received_at, sent_at, False, finding, said)
     if said <= (sent_at or received_at) + _CLOCK_SLACK:
         return EventTime(said, sent_at, True, None)
     if sent_at is None:
         finding = SignalFinding("timestamp", "more than 5 minutes ahead of receipt; counts at receipt")
-        return EventTime(received_at, None, False, finding)
+        return EventTime(received_at, None, False, finding, said)
     reason = "more than 5 minutes ahead of the envelope; the envelope's time counts"
-    return EventTime(sent_at, sent_at, True, SignalFinding("timestamp", reason))
+    return EventTime(sent_at, sent_at, True, SignalFinding("timestamp", reason), said)
 
 
 def _sent_at(envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo) -> datetime | None:
@@ -150,8 +181,10 @@ def _sent_at(envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo)
     return None
 
 
-def coordinates_field(event: Mapping[str, Any]) -> tuple[str | None, str | None, SignalFinding | None]:
-    """Read ``coordinates: {lat, lng}`` in degrees.
+def coordinates_field(
+    event: Mapping[str, Any], name: str = "coordinates"
+) -> tuple[str | None, str | None, SignalFinding | None]:
+    """Read ``coordinates: {lat, lng}`` in degrees, or the field ``name`` of that form.
 
     Returns
     -------
@@ -163,16 +196,16 @@ def coordinates_field(event: Mapping[str, Any]) -> tuple[str | None, str | None,
     >>> coordinates_field({"coordinates": {"lat": 31.9512, "lng": 35.9327}})
     ('31.951200', '35.932700', None)
     """
-    place = event.get("coordinates")
+    place = event.get(name)
     if place is None:
         return None, None, None
     latitude, longitude = (place.get("lat"), place.get("lng")) if isinstance(place, dict) else (None, None)
     if not _is_number(latitude) or not _is_number(longitude):
-        return None, None, SignalFinding("coordinates", "not a pair of numbers lat and lng")
+        return None, None, SignalFinding(name, "not a pair of numbers lat and lng")
     if not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
-        return None, None, SignalFinding("coordinates", "out of range")
+        return None, None, SignalFinding(name, "out of range")
     if latitude == 0 and longitude == 0:
-        return None, None, SignalFinding("coordinates", "zero, which means unknown")
+        return None, None, SignalFinding(name, "zero, which means unknown")
     return rounded_text(latitude, 6), rounded_text(longitude, 6), None
 
 
@@ -189,4 +222,6 @@ def rounded_text(value: float | Decimal, digits: int) -> str:
     '0.001'
     """
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if digits == 6 and exact > 1:
+        return str(exact.quantize(_MICRO, rounding=ROUND_HALF_UP))
     return number_text(exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP))

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from zoneinfo import ZoneInfo
 
 from oms_topology.errors import SignalParseError
+from oms_topology.events.call_center import parse_call_center
+from oms_topology.events.envelopes import checked_message, unwrapped
 from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, read_json
+from oms_topology.events.kaifa import parse_kaifa
+from oms_topology.events.onu import parse_onu
 from oms_topology.events.scada import parse_scada
+from oms_topology.events.soap import read_xml
 from oms_topology.model import Signal, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["decode", "parse"]
 
@@ -31,11 +39,26 @@ def decode(source: str, payload: bytes | str | dict[str, Any]) -> Any:
             return _storable(payload)
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise SignalParseError(source, "payload", "larger than 1 MiB")
-        return _storable(read_json(payload))
+        value = read_json(payload)
+        # Without escapes, JSON text holds neither NUL nor lone surrogates.
+        escaped = (
+            b"\\u" in payload if isinstance(payload, bytes) else "\\u" in payload or not _encodable(payload)
+        )
+        return _storable(value) if escaped else value
     except ValueError:
         raise SignalParseError(source, "payload", "not JSON") from None
     except RecursionError:
         raise SignalParseError(source, "payload", "nested too deeply") from None
+
+
+def _encodable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _storable(value: Any) -> Any:
@@ -69,9 +92,9 @@ def parse(
     Parameters
     ----------
     source : str
-        ``"scada"``.
+        ``"scada"``, ``"onu"``, ``"kaifa"`` or ``"call_center"``.
     payload : bytes, str or dict
-        The message as it came, or decoded already.
+        The message as it came, or decoded already; KAIFA's may be the SOAP text itself.
     received_at : aware datetime, optional
         When it came; now when left out.
     zone : ZoneInfo
@@ -80,7 +103,7 @@ def parse(
     Returns
     -------
     tuple of Signal
-        What the message says, in its order; one for SCADA.
+        What the message says, in its order; one but for KAIFA, where each asset of each event has one.
 
     Raises
     ------
@@ -94,7 +117,39 @@ def parse(
     >>> str(signal.device), signal.power_status.value
     ('feeder FD002', 'on')
     """
-    if source != Source.SCADA:
-        raise SignalParseError(source, "source", "no parser for this source; known: scada")
-    message = decode(source, payload)
-    return (parse_scada(message, received_at=received_at or datetime.now(UTC), zone=zone),)
+    if source == Source.SCADA:
+        message = decode(source, payload)
+        return (parse_scada(message, received_at=received_at or datetime.now(UTC), zone=zone),)
+    reader = _READERS.get(source)
+    if reader is None:
+        raise SignalParseError(
+            source, "source", "no parser for this source; known: scada, onu, kaifa, call_center"
+        )
+    event, envelope = _opened(source, payload)
+    return reader(event, envelope, received_at=received_at or datetime.now(UTC), zone=zone)
+
+
+_READERS: dict[str, Callable[..., tuple[Signal, ...]]] = {
+    Source.ONU: parse_onu,
+    Source.KAIFA: parse_kaifa,
+    Source.CALL_CENTER: parse_call_center,
+}
+
+
+def _opened(source: str, payload: bytes | str | dict[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    if source == Source.KAIFA and _is_xml(payload):
+        return read_xml(source, payload), {}
+    message, envelope = unwrapped(checked_message(source, decode(source, payload), payload))
+    if isinstance(message, str):
+        if source == Source.KAIFA and _is_xml(message):
+            return read_xml(source, message), envelope
+        return checked_message(source, decode(source, message), message), envelope
+    if not isinstance(message, dict):
+        raise SignalParseError(source, "body", "not a JSON object")
+    return message, envelope
+
+
+def _is_xml(payload: object) -> TypeGuard[bytes | str]:
+    if isinstance(payload, bytes):
+        return payload[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+    return isinstance(payload, str) and payload[:64].lstrip("\ufeff \t\r\n")[:1] == "<"

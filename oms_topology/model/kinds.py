@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["CommunicationStatus", "DeviceKind", "OutageStatus", "PowerStatus", "Source"]
+__all__ = ["CommunicationStatus", "DeviceKind", "OutageStatus", "PowerStatus", "ReporterKind", "Source"]
 
 
 class DeviceKind(StrEnum):
@@ -22,6 +22,19 @@ class DeviceKind(StrEnum):
     SWITCH = "switch"
     DISTRIBUTION_POINT = "distribution_point"
     METER = "meter"
+
+
+class ReporterKind(StrEnum):
+    """Who a signal is about when that is no node of the network.
+
+    Examples
+    --------
+    >>> ReporterKind("onu").value
+    'onu'
+    """
+
+    ONU = "onu"
+    CALLER = "caller"
 
 
 class PowerStatus(StrEnum):

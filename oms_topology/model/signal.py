@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from oms_topology.model.kinds import CommunicationStatus
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from oms_topology.model.kinds import DeviceKind, PowerStatus, Source
+    from oms_topology.model.kinds import DeviceKind, PowerStatus, ReporterKind, Source
 
 __all__ = ["DeviceReference", "Signal", "SignalFinding"]
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceReference:
-    """The device a signal speaks of, by kind and code.
+    """The device a signal speaks of, by kind and code; an ONU or a caller has a kind of its own.
 
     Examples
     --------
@@ -25,7 +27,7 @@ class DeviceReference:
     'feeder FD002'
     """
 
-    kind: DeviceKind
+    kind: DeviceKind | ReporterKind
     code: str
 
     def __str__(self) -> str:
@@ -76,6 +78,15 @@ class Signal:
         The event as it came.
     findings : tuple of SignalFinding
         What was set aside, and why.
+    communication_status : CommunicationStatus
+        What it says about reaching the device; unknown when it says nothing. Never follows from, nor
+        leads to, anything about power but in the way the provider's event says it.
+    meter_numbers : tuple of str
+        Meters that the message itself names behind the device, in its order, each once.
+    is_evidence_only : bool
+        True for a customer's call: it weighs in conclusions, and changes no status.
+    reported_at : aware datetime, UTC, or None
+        What the device's own clock said, where ``occurred_at`` had to be another time.
     """
 
     source: Source
@@ -90,3 +101,7 @@ class Signal:
     details: Mapping[str, Any] = field(default_factory=dict)
     payload: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[SignalFinding, ...] = ()
+    communication_status: CommunicationStatus = CommunicationStatus.UNKNOWN
+    meter_numbers: tuple[str, ...] = ()
+    is_evidence_only: bool = False
+    reported_at: datetime | None = None

@@ -11,6 +11,7 @@ from oms_topology.events import parse
 from oms_topology.events.json_text import canonical_text
 from oms_topology.events.parse import decode
 from oms_topology.graph.topology import Topology
+from oms_topology.model import Source
 from oms_topology.persistence.database import Database
 from oms_topology.persistence.explain import explain_meter
 from oms_topology.persistence.schema import require_version
@@ -91,6 +92,7 @@ class Pipeline:
             The database refused the message and nothing was recorded; a later call will fail too.
         """
         try:
+            _require_recorded(source)
             (signal,) = parse(source, payload, received_at=received_at, zone=self._zone)
         except SignalParseError as error:
             return self._store.keep_dead_letter(source, error.field, error.reason, _raw_bytes(payload))
@@ -157,6 +159,11 @@ class Pipeline:
         if self._meters_since_maintenance >= _MAINTAIN_EVERY_METERS:
             self._meters_since_maintenance = 0
             self._store.maintain()
+
+
+def _require_recorded(source: str) -> None:
+    if source != Source.SCADA:  # the other providers can be parsed, but nothing records them yet
+        raise SignalParseError(source, "source", "no parser for this source; known: scada")
 
 
 def _raw_bytes(payload: bytes | str | dict[str, Any]) -> bytes:
