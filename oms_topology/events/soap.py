@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -11,6 +10,9 @@ from oms_topology.errors import SignalParseError
 from oms_topology.events.json_text import MAX_DEPTH, MAX_PAYLOAD_BYTES
 
 __all__ = ["read_xml"]
+
+
+_LOCAL_NAMES: dict[str, str] = {}
 
 
 class _RefusedError(Exception):
@@ -71,14 +73,12 @@ def _refuse(*_: object) -> None:
     raise _RefusedError("a document type or an entity, which is not allowed")
 
 
-@lru_cache(maxsize=512)
-def _short_local_name(tag: str) -> str:
-    return tag.rpartition(":")[2]
-
-
 def _local_name(tag: str) -> str:
-    # Long names stay out of the cache, so that nobody fills the memory with them.
-    return _short_local_name(tag) if len(tag) <= 64 else tag.rpartition(":")[2]
+    name = tag.rpartition(":")[2]
+    # Bounded in number and length, so that nobody fills the memory with names.
+    if len(tag) <= 64 and len(_LOCAL_NAMES) < 512:
+        _LOCAL_NAMES[tag] = name
+    return name
 
 
 def _value(element: Element, depth: int) -> Any:
@@ -89,7 +89,8 @@ def _value(element: Element, depth: int) -> Any:
         if not name.startswith("xmlns"):
             value["@" + _local_name(name)] = said
     for child in element:
-        name = _local_name(child.tag)
+        tag = child.tag
+        name = _LOCAL_NAMES.get(tag) or _local_name(tag)
         item = _value(child, depth + 1) if len(child) or child.keys() else (child.text or "").strip()
         if name not in value:
             value[name] = item

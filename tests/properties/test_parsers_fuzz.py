@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oms_topology.errors import SignalParseError
 from oms_topology.events import json_text, parse
 from oms_topology.events.end_device_events import meaning_of_end_device_event
-from oms_topology.events.soap import _short_local_name
+from oms_topology.events.soap import _LOCAL_NAMES
 from oms_topology.model import Signal
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
@@ -50,8 +50,7 @@ def outcome(source: str, payload: Any) -> Any:
     try:
         signals = parse(source, payload, received_at=RECEIVED)
     except SignalParseError as error:
-        assert error.source == source
-        return error.field, error.reason
+        return (error.field, error.reason) if error.source == source else pytest.fail("another source")
     assert signals
     assert all(type(signal) is Signal for signal in signals)
     assert all(signal.occurred_at.tzinfo is UTC for signal in signals)
@@ -133,7 +132,7 @@ def test_deep_and_large_messages_end_in_the_one_error(source: str) -> None:
 
 
 def test_no_memory_of_names_grows_without_bound() -> None:
-    for number in range(2_000):
+    for number in range(1_000):
         outcome("kaifa", f"<x{number}><EndDeviceEventType ref='t{number}'/></x{number}>")
-    assert _short_local_name.cache_info().currsize <= 512
-    assert meaning_of_end_device_event("t1999") is None
+    assert len(_LOCAL_NAMES) <= 512
+    assert meaning_of_end_device_event("t999") is None
