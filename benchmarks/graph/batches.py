@@ -31,7 +31,7 @@ def measure(case: Case) -> None:
 
 
 def _asked(case: Case, seed: int) -> list[str]:
-    """Devices of every level, mixed: of 10,000, 200 substations, 1,800 feeders, the rest distribution points."""
+    """Draw devices of every level: 200 substations, 1,800 feeders, 8,000 distribution points, mixed."""
     random = np.random.default_rng(seed)
     shares = {"substation": 200, "feeder": 1_800, "distribution_point": _QUESTIONS - 2_000}
     drawn = [code for kind, count in shares.items() for code in case.codes(kind, count, seed)]
@@ -96,7 +96,9 @@ def _dark(case: Case) -> None:
     agree("dark meters under every device", net.dark_below(flags), _climbed(case, flags))
     timing = timed(lambda: net.dark_below(flags), case.rounds)
     goals = {1_000_000: "5 ms", 10_000_000: "150 ms"}
-    case.report.time("dark count under every device", case.meters, timing, "ms", goal=goals.get(case.meters, ""))
+    case.report.time(
+        "dark count under every device", case.meters, timing, "ms", goal=goals.get(case.meters, "")
+    )
     timing = timed(lambda: _climbed(case, flags), case.few)
     case.report.time("dark count under every device", case.meters, timing, "ms", who="numpy, level by level")
 
@@ -118,10 +120,19 @@ def _labels(case: Case) -> None:
     agree("feeder of every meter", feeds, case.tree.parent[case.columns.meter_device])
     for who, find in {"scipy": _by_scipy, "igraph": _by_igraph}.items():
         agree(f"feeder of every meter by {who}", feeds, find(case))
-        report.time("feeder of every meter", case.meters, timed(lambda f=find: f(case), case.few), "ms", who=who)
+        report.time(
+            "feeder of every meter", case.meters, timed(lambda f=find: f(case), case.few), "ms", who=who
+        )
     timing = timed(lambda: net.normally_fed_by("feeder").devices, case.rounds)
-    report.time("feeder of every meter", case.meters, timing, "ms", goal="20 ms" if case.meters == 1_000_000 else "")
-    report.time("feeder of every meter, as codes", case.meters, timed(lambda: net.normally_fed_by("feeder").codes, case.few), "ms")
+    report.time(
+        "feeder of every meter", case.meters, timing, "ms", goal="20 ms" if case.meters == 1_000_000 else ""
+    )
+    report.time(
+        "feeder of every meter, as codes",
+        case.meters,
+        timed(lambda: net.normally_fed_by("feeder").codes, case.few),
+        "ms",
+    )
 
 
 def _kept_edges(case: Case) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -134,7 +145,9 @@ def _by_scipy(case: Case) -> NDArray[np.int32]:
     """Take the substations away and name each piece that is left by its feeder."""
     nodes = case.tree.nodes
     ends = _kept_edges(case)
-    _, piece = connected_components(csr_array((np.ones(len(ends[0]), np.int8), ends), shape=(nodes, nodes)), directed=False)
+    _, piece = connected_components(
+        csr_array((np.ones(len(ends[0]), np.int8), ends), shape=(nodes, nodes)), directed=False
+    )
     return _named(case, piece)
 
 
@@ -142,7 +155,7 @@ def _by_igraph(case: Case) -> NDArray[np.int32]:
     """Do the same in a graph made of what is left."""
     import igraph
 
-    edges = np.stack(_kept_edges(case), axis=1).astype(np.int64)
+    edges: Any = np.stack(_kept_edges(case), axis=1).astype(np.int64)
     graph = igraph.Graph(n=case.tree.nodes, edges=memoryview(edges))
     return _named(case, np.array(graph.connected_components(mode="weak").membership))
 

@@ -11,7 +11,9 @@ from benchmarks.graph.measuring import agree, asked_each, fresh, timed
 if TYPE_CHECKING:
     from benchmarks.graph.case import Case
 
-__all__ = ["LEVELS", "measure"]
+__all__ = ["BELOW", "LEVELS", "measure", "view_of"]
+
+BELOW = "Below a device, from its code"
 
 LEVELS = {"substation": 1_000, "feeder": 100, "distribution_point": 10}
 """Kinds of device, and how many meters each supplies."""
@@ -23,7 +25,7 @@ _TIMES_NETWORKX = {"substation": "1,000", "feeder": "200"}
 
 def measure(case: Case) -> None:
     """Measure one network."""
-    case.report.begin("Below a device, from its code", case.meters)
+    case.report.begin(BELOW, case.meters)
     for kind in LEVELS:
         _level(case, kind)
     _of_one_set(case)
@@ -76,13 +78,13 @@ def _of_one_set(case: Case) -> None:
 
     report.time("status histogram of 1,000", meters, asked_each(histogram, few), "us", goal="5 us")
     same = [[one] * 1_000] * (case.rounds + 1)
-    report.time("status histogram of 1,000, again of the same", meters, asked_each(histogram, same), "us", goal="5 us")
+    report.time(
+        "status histogram of 1,000, again of the same", meters, asked_each(histogram, same), "us", goal="5 us"
+    )
 
     def numbers(each: Any) -> None:
         _ = each.meter_numbers
 
     report.time("numbers of 1,000 meters", meters, asked_each(numbers, few), "us")
     if case.meters <= 1_000_000:
-        report.time(
-            "all meters, in preorder", meters, timed(lambda: case.net.meters.rows, case.few), "ms"
-        )
+        report.time("all meters, in preorder", meters, timed(lambda: case.net.meters.rows, case.few), "ms")

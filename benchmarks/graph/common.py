@@ -31,7 +31,9 @@ def measure(case: Case, shape: str) -> None:
         work = f"of k = {size}, {shape}"
         for group in groups[0][:20]:
             agree(work, net.common_upstream_row(group), _by_hand(tree, group.tolist()))
-        report.time(f"{work}, rows", case.meters, asked_each(net.common_upstream_row, groups), "us", goal="5 us")
+        report.time(
+            f"{work}, rows", case.meters, asked_each(net.common_upstream_row, groups), "us", goal="5 us"
+        )
         codes = [[_numbers(case, group) for group in batch] for batch in groups]
         expected = [_code(case, net.common_upstream_row(group)) for group in groups[1]]
         agree(f"{work}, many groups", net.common_upstream_of(codes[1]), expected)
@@ -50,14 +52,31 @@ def measure_chain(case: Case) -> None:
     top, bottom = int(depth.argmin()), int(depth.argmax())
     middle = int(np.flatnonzero(depth == depth.max() // 2)[0])
     code = str(tree.columns.device_code[middle])
-    agree("meters below the middle", len(net.downstream(code)), int((depth[tree.columns.meter_device] >= depth[middle]).sum()))
-    report.time("view from the middle", case.meters, asked_each(net.downstream, [[code] * 10_000] * (case.rounds + 1)), "us", goal="1 us")
+    agree(
+        "meters below the middle",
+        len(net.downstream(code)),
+        int((depth[tree.columns.meter_device] >= depth[middle]).sum()),
+    )
+    report.time(
+        "view from the middle",
+        case.meters,
+        asked_each(net.downstream, [[code] * 10_000] * (case.rounds + 1)),
+        "us",
+        goal="1 us",
+    )
     lowest = str(tree.columns.device_code[bottom])
     agree("devices above the end", len(net.upstream(lowest)), int(depth.max()))
-    report.time("all devices above the end", case.meters, timed(lambda: net.upstream(lowest), case.rounds), "us")
+    report.time(
+        "all devices above the end", case.meters, timed(lambda: net.upstream(lowest), case.rounds), "us"
+    )
     ends = np.array([top, bottom], dtype=np.int32)
     agree("common feed of both ends", net.common_upstream_row(ends), top)
-    report.time("lowest common upstream of both ends", case.meters, asked_each(net.common_upstream_row, [[ends] * 200] * (case.rounds + 1)), "us")
+    report.time(
+        "lowest common upstream of both ends",
+        case.meters,
+        asked_each(net.common_upstream_row, [[ends] * 200] * (case.rounds + 1)),
+        "us",
+    )
 
 
 def _depths(tree: Tree) -> Any:
@@ -116,7 +135,10 @@ def _by_hand(tree: Tree, nodes: Iterable[int]) -> int:
 def _networkx(case: Case, shape: str) -> None:
     work = f"of k = 2, {shape}, rows"
     if case.tree.nodes > _MOST_FOR_NETWORKX:
-        case.report.skip(f"{work}, {case.meters:,} meters, networkx", "it lists all nodes to find one; asked of smaller ones")
+        case.report.skip(
+            f"{work}, {case.meters:,} meters, networkx",
+            "it lists all nodes to find one; asked of smaller ones",
+        )
         return
     graph = case.peers.networkx
     pair = _groups(case, 2, 1)[0]

@@ -146,7 +146,7 @@ def strands(
 
 @dataclass(frozen=True)
 class Tree:
-    """A radial network as plain arrays, read from the columns and not from the engine: what answers are held against.
+    """A radial network as plain arrays, read from the columns, not from the engine: the measure of answers.
 
     Nodes are counted from 0: the devices by row, then the meters.
     """
@@ -192,7 +192,7 @@ class Tree:
         return np.flatnonzero(self.columns.device_kind == kind)
 
     def above(self, nodes: NDArray[Any], kind: str) -> NDArray[np.int32]:
-        """Give for each node the nearest device of a kind at or above it, climbing all at once; -1 for none."""
+        """Give for each node the nearest device of a kind at or above it, -1 for none; all climb at once."""
         is_kind = np.append(self.columns.device_kind == kind, np.zeros(self.nodes - self.devices, np.bool_))
         found = np.asarray(nodes, dtype=np.int32).copy()
         while (climbing := (found >= 0) & ~is_kind[found]).any():

@@ -89,13 +89,14 @@ def rustworkx_graph(tree: Tree) -> rustworkx.PyDiGraph[int, None]:
     """Build it from integers."""
     graph: rustworkx.PyDiGraph[int, None] = rustworkx.PyDiGraph()
     graph.add_nodes_from(range(tree.nodes))
-    graph.extend_from_edge_list(list(zip(*(end.tolist() for end in tree.edges), strict=True)))
+    pairs: Any = zip(*(end.tolist() for end in tree.edges), strict=True)
+    graph.extend_from_edge_list(list(pairs))  # type: ignore[misc]
     return graph
 
 
 def igraph_graph(tree: Tree) -> igraph.Graph:
     """Build it from an array, which it reads fastest."""
-    edges = np.stack(tree.edges, axis=1).astype(np.int64)
+    edges: Any = np.stack(tree.edges, axis=1).astype(np.int64)
     return igraph.Graph(n=tree.nodes, edges=memoryview(edges), directed=True)
 
 

@@ -49,9 +49,15 @@ class Report:
     ) -> None:
         """Note a time."""
         scale = _SCALES[unit]
-        self._add(Figure(self._subject, work, who, meters, timing.best_s * scale, timing.median_s * scale, unit, goal))
+        self._add(
+            Figure(
+                self._subject, work, who, meters, timing.best_s * scale, timing.median_s * scale, unit, goal
+            )
+        )
 
-    def size(self, work: str, meters: int, value: float, unit: str, *, who: str = OURS, goal: str = "") -> None:
+    def size(
+        self, work: str, meters: int, value: float, unit: str, *, who: str = OURS, goal: str = ""
+    ) -> None:
         """Note a size, or a ratio."""
         self._add(Figure(self._subject, work, who, meters, value, value, unit, goal))
 
@@ -82,29 +88,27 @@ class Report:
     def markdown(self) -> str:
         """Give all figures as one table: a row a piece of work, a column a size; median (best)."""
         sizes = sorted({figure.meters for figure in self.figures})
-        rows = dict.fromkeys((f.subject, f.work, f.who) for f in self.figures)
         lines = [
             f"| work | by | {' | '.join(f'{size:,}' for size in sizes)} | goal |",
             "|---|---|" + "---|" * len(sizes) + "---|",
         ]
-        subject = ""
-        for row in rows:
-            if row[0] != subject:
-                subject = row[0]
-                lines.append(f"| **{subject}** | {' | ' * len(sizes)} | |")
-            lines.append(self._line(row, sizes))
+        for subject in dict.fromkeys(figure.subject for figure in self.figures):
+            lines.append(f"| **{subject}** | | {' | ' * len(sizes)} |")
+            mine = [figure for figure in self.figures if figure.subject == subject]
+            lines += [_line(mine, *row, sizes) for row in dict.fromkeys((f.work, f.who) for f in mine)]
         lines += ["", "Median (best); single values where nothing was repeated.", ""]
         return "\n".join([*lines, *(f"Not measured: {each}." for each in dict.fromkeys(self.missing))])
-
-    def _line(self, row: tuple[str, str, str], sizes: Iterable[int]) -> str:
-        mine = {f.meters: f for f in self.figures if (f.subject, f.work, f.who) == row}
-        cells = [_cell(mine[size]) if size in mine else "" for size in sizes]
-        goals = " ".join(dict.fromkeys(f.goal for f in mine.values() if f.goal))
-        return f"| {row[1]} | {row[2]} | {' | '.join(cells)} | {goals} |"
 
     def plain(self) -> list[dict[str, object]]:
         """Give the figures for JSON."""
         return [asdict(figure) for figure in self.figures]
+
+
+def _line(figures: Iterable[Figure], work: str, who: str, sizes: Iterable[int]) -> str:
+    mine = {figure.meters: figure for figure in figures if (figure.work, figure.who) == (work, who)}
+    cells = [_cell(mine[size]) if size in mine else "" for size in sizes]
+    goals = "; ".join(dict.fromkeys(figure.goal for figure in mine.values() if figure.goal))
+    return f"| {work} | {who} | {' | '.join(cells)} | {goals} |"
 
 
 def _cell(figure: Figure) -> str:

@@ -1,172 +1,158 @@
 """Measure the graph room against the graph libraries, in one run on one machine.
 
-    python -m benchmarks.graph.run [--quick] [--json FILE]
+    python -m benchmarks.graph.run [--quick] [--sizes 1000 1000000 10000000] [--only SUBJECT ...]
+                                   [--peers-python PYTHON ...] [--json FILE] [--markdown FILE]
 
-Every figure is the median of several rounds with the garbage collector off; what is compared is
-asked of networks whose ids are permuted, as they are in a real extract.
+Every time is the minimum and the median of several rounds with the garbage collector off, every
+question another one than the round before. What is compared is asked of networks whose ids are
+permuted, as they are in a real extract. Answers are held against a peer's or against plain arrays
+in the same run; a wrong one stops it. pandapower and power-grid-model-ds are looked for in this
+environment and in those of ``--peers-python`` (pandapower wants an older pandas than ours).
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import itertools
 import json
-import statistics
+import platform
 import sys
 import time
-import tracemalloc
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import igraph
-import networkx as nx
-import numpy as np
-import rustworkx
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import depth_first_order
-
-from benchmarks.graph.networks import METERS_PER_SUBSTATION, city
-from oms_topology import Topology
-from oms_topology.graph.grouping import grouped
-from oms_topology.graph.index import SupplyIndex
+from benchmarks.graph import (
+    apart,
+    backend,
+    batches,
+    below,
+    building,
+    changes,
+    common,
+    memory,
+    transfers,
+    validation,
+)
+from benchmarks.graph.case import Case
+from benchmarks.graph.networks import city, strands, with_breakers, with_transfers
+from benchmarks.graph.reporting import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from oms_topology.model import NetworkColumns
-
-Figures = dict[str, float]
-
-
-def seconds(work: Callable[[], Any], *, rounds: int, inner: int = 1) -> float:
-    """Median time of one call, over rounds of ``inner`` calls, garbage collector off."""
-    work()
-    taken = []
-    for _ in range(rounds):
-        gc.collect()
-        gc.disable()
-        begin = time.perf_counter()
-        for _ in range(inner):
-            work()
-        taken.append((time.perf_counter() - begin) / inner)
-        gc.enable()
-    return statistics.median(taken)
-
-
-def edges_of(columns: NetworkColumns) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
-    """The whole network as one tree over integers: devices first, then meters."""
-    devices = len(columns.device_code)
-    meters = np.arange(len(columns.meter_number), dtype=np.int32) + devices
-    start = np.concatenate((columns.branch_from, columns.meter_device))
-    end = np.concatenate((columns.branch_to, meters))
-    return start, end, devices + len(meters)
-
-
-def below_a_substation(columns: NetworkColumns, rounds: int) -> Figures:
-    """Time the 1,000 meters below a substation, ours through the public face from the code."""
-    net = Topology.from_columns(columns)
-    codes = itertools.cycle(net.codes("substation"))
-    view = net.downstream(net.codes("substation")[0])
-    if len(view) != METERS_PER_SUBSTATION:
-        raise SystemExit(f"expected {METERS_PER_SUBSTATION} meters below a substation, found {len(view)}")
-    inner = 20_000
-    empty = seconds(lambda: next(codes), rounds=rounds, inner=inner)
-    no_op = seconds(lambda: None, rounds=rounds, inner=inner)
-    figures = {
-        "view_us": 1e6 * (seconds(lambda: net.downstream(next(codes)), rounds=rounds, inner=inner) - empty),
-        "count_us": 1e6 * (seconds(lambda: len(view), rounds=rounds, inner=inner) - no_op),
-        "numbers_us": 1e6 * seconds(lambda: view.meter_numbers, rounds=rounds, inner=200),
-        "impact_us": 1e6 * seconds(lambda: net.impact(next(codes)), rounds=rounds, inner=200),
-    }
-    return figures | others_below(columns, rounds)
-
-
-def others_below(columns: NetworkColumns, rounds: int) -> Figures:
-    """Time the same question, from the integer node, by walking the graph of three libraries."""
-    start, end, nodes = edges_of(columns)
-    stations = itertools.cycle(np.flatnonzero(columns.device_is_source).tolist())
-    pairs = list(zip(start.tolist(), end.tolist(), strict=True))
-    rust = rustworkx.PyDiGraph()
-    rust.add_nodes_from(range(nodes))
-    rust.extend_from_edge_list(pairs)
-    native = igraph.Graph(n=nodes, edges=pairs, directed=True)
-    plain: nx.DiGraph[int] = nx.DiGraph()
-    plain.add_edges_from(pairs)
-    walks: dict[str, Callable[[], Iterable[int]]] = {
-        "networkx_us": lambda: nx.descendants(plain, next(stations)),
-        "rustworkx_us": lambda: rustworkx.descendants(rust, next(stations)),
-        "igraph_us": lambda: native.subcomponent(next(stations), mode="out"),
-    }
-    return {name: 1e6 * seconds(walk, rounds=rounds, inner=20) for name, walk in walks.items()}
-
-
-def building(columns: NetworkColumns, rounds: int) -> Figures:
-    """Time the index from arrays; beside it scipy's one depth-first pass and a networkx graph."""
-    net = Topology.from_columns(columns)
-    start, end, nodes = edges_of(columns)
-    starts, rows = grouped(start, nodes)
-    tree = csr_array((np.ones(len(rows)), end[rows], starts), shape=(nodes, nodes))
-    roots = np.flatnonzero(columns.device_is_source).tolist()
-    return {
-        "index_ms": 1e3 * seconds(lambda: SupplyIndex(net._network, columns.branch_is_open), rounds=rounds),
-        "topology_ms": 1e3 * seconds(lambda: Topology.from_columns(columns), rounds=rounds),
-        "scipy_pass_ms": 1e3 * seconds(lambda: joined_pass(tree, roots, nodes), rounds=rounds),
-        "networkx_ms": 1e3 * seconds(lambda: plain_graph(start, end), rounds=max(1, rounds // 3)),
-    }
-
-
-def joined_pass(tree: csr_array, roots: list[int], nodes: int) -> Any:
-    """One scipy depth-first order over all trees, joined under one more node."""
-    indptr = np.append(tree.indptr, tree.indptr[-1] + len(roots)).astype(np.int32)
-    indices = np.append(tree.indices, roots).astype(np.int32)
-    joined = csr_array((np.ones(len(indices)), indices, indptr), shape=(nodes + 1, nodes + 1))
-    return depth_first_order(joined, nodes, return_predecessors=False)
-
-
-def plain_graph(start: np.ndarray[Any, Any], end: np.ndarray[Any, Any]) -> nx.DiGraph[int]:
-    """The network as a networkx graph, from integers."""
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_edges_from(zip(start.tolist(), end.tolist(), strict=True))
-    return graph
-
-
-def sizes(columns: NetworkColumns) -> Figures:
-    """Count bytes a meter: the index as it says and as the allocator saw it, and the number table."""
-    meters = len(columns.meter_number)
-    net = Topology.from_columns(columns)
-    tracemalloc.start()
-    index = SupplyIndex(net._network, columns.branch_is_open)
-    held, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return {
-        "index_bytes_per_meter": index.nbytes / meters,
-        "index_traced_bytes_per_meter": held / meters,
-        "number_table_bytes_per_meter": net._network.names.meters.nbytes / meters,
-    }
+_SUBJECTS = (
+    "below",
+    "batches",
+    "common",
+    "building",
+    "changes",
+    "transfers",
+    "apart",
+    "memory",
+    "validation",
+    "backend",
+)
+_MEDIUM = 100_000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, print, and write JSON where asked."""
+    """Run, print, and write JSON and the table where asked."""
+    chosen = _arguments(arguments)
+    sizes = chosen.sizes or ([1_000, 20_000] if chosen.quick else [1_000, 1_000_000, 10_000_000])
+    report = Report()
+    begin = time.perf_counter()
+    for meters in sizes:
+        _measure(report, meters, chosen)
+    if "apart" in chosen.only and not chosen.quick and _MEDIUM not in sizes:
+        _bearable(report, chosen)
+    if "backend" in chosen.only:
+        backend.measure(report, quick=chosen.quick)
+    _conclude(report, chosen)
+    took = time.perf_counter() - begin
+    print(f"\n{took:,.0f} s in all, Python {platform.python_version()}, {platform.machine()}")
+    return 0
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="1,000 and 20,000 meters, few rounds")
+    parser.add_argument("--sizes", type=int, nargs="+", help="meters in the networks, thousands")
+    parser.add_argument("--only", nargs="+", choices=_SUBJECTS, default=_SUBJECTS, help="some subjects only")
+    parser.add_argument("--peers-python", nargs="+", default=[], help="interpreters that have further peers")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    chosen = parser.parse_args(arguments)
-    scales, rounds = ((1_000, 20_000), 3) if chosen.quick else ((1_000, 1_000_000), 9)
-    figures: dict[str, Figures] = {}
-    for meters in scales:
-        columns = city(meters)
-        figures[str(meters)] = (
-            below_a_substation(columns, rounds) | building(columns, rounds) | sizes(columns)
-        )
-        print(f"{meters:,} meters")
-        for name, value in figures[str(meters)].items():
-            print(f"  {name:32} {value:14,.3f}")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    return parser.parse_args(arguments)
+
+
+def _measure(report: Report, meters: int, chosen: argparse.Namespace) -> None:
+    rounds = 3 if chosen.quick else 9
+    for subject, measure in _by_network(report, meters, rounds, chosen).items():
+        if subject in chosen.only:
+            measure()
+
+
+def _by_network(
+    report: Report, meters: int, rounds: int, chosen: argparse.Namespace
+) -> dict[str, Callable[[], None]]:
+    """Say how each subject is measured at a size; networks are made when first needed, and given up."""
+    kept: dict[str, Case] = {}
+
+    def usual() -> Case:
+        if "city" not in kept:
+            kept["city"] = Case(with_breakers(city(meters)), meters, rounds, report)
+        return kept["city"]
+
+    def other(columns: object) -> Case:
+        return Case(columns, meters, rounds, report)  # type: ignore[arg-type]
+
+    def both_depths() -> None:
+        common.measure(usual(), "3 deep")
+        common.measure(other(strands(meters)), "432 deep")
+        if meters == 1_000:
+            common.measure_chain(other(strands(5_000, 5_000, 1, 1)))
+
+    def build() -> None:
+        building.measure(usual(), "3 deep")
+        if meters <= 2_000_000:
+            building.measure(other(strands(meters)), "432 deep")
+
+    def changed() -> None:
+        changes.measure(usual())
+        kept.clear()
+
+    return {
+        "below": lambda: below.measure(usual()),
+        "batches": lambda: batches.measure(usual()),
+        "common": both_depths,
+        "building": build,
+        "apart": lambda: apart.measure(usual(), [sys.executable, *chosen.peers_python]),
+        "backend": lambda: backend.check(usual()) if meters <= _MEDIUM else None,
+        "changes": changed,
+        "transfers": lambda: transfers.measure(other(with_transfers(max(2, meters // 1_000)))),
+        "memory": lambda: memory.measure(report, meters),
+        "validation": lambda: validation.measure(report, meters, max(1, rounds // 3)),
+    }
+
+
+def _bearable(report: Report, chosen: argparse.Namespace) -> None:
+    """Ask the slow peers of a network that they bear, and us of the same."""
+    case = Case(with_breakers(city(_MEDIUM)), _MEDIUM, 9, report)
+    below.measure(case)
+    apart.measure(case, [sys.executable, *chosen.peers_python])
+
+
+def _conclude(report: Report, chosen: argparse.Namespace) -> None:
+    report.begin("Growth of the time", max(figure.meters for figure in report.figures))
+    for kind in below.LEVELS:
+        report.growth(below.view_of(kind), goal="at most 3")
     if chosen.json:
-        chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return 0
+        chosen.json.write_text(
+            json.dumps({"figures": report.plain(), "missing": report.missing}, indent=2) + "\n",
+            encoding="utf-8",
+        )
+    if chosen.markdown:
+        chosen.markdown.write_text(report.markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

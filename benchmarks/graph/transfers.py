@@ -10,6 +10,8 @@ from benchmarks.graph.measuring import agree, asked_each, fresh
 from oms_topology import Topology
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.graph.case import Case
 
 __all__ = ["measure"]
@@ -43,10 +45,16 @@ def measure(case: Case) -> None:
     _switched(case)
     hand = [case.nodes("feeder", _BATCH // 10, seed) for seed in range(case.few + 1)]
     way = _by_igraph(case)
-    report.time("impact, counts of lost and backed up", meters, asked_each(way, hand), "us", who="igraph and a set of those with a second supply")
+    report.time(
+        "impact, counts of lost and backed up",
+        meters,
+        asked_each(way, hand),
+        "us",
+        who="igraph and a set of those with a second supply",
+    )
 
 
-def _by_igraph(case: Case):  # noqa: ANN202
+def _by_igraph(case: Case) -> Callable[[int], tuple[int, int]]:
     graph = case.peers.igraph
     second = set((case.columns.alternate_meter + case.tree.devices).tolist())
 
@@ -67,7 +75,11 @@ def _check(case: Case, net: Topology) -> None:
     for code, node in zip(case.codes("feeder", 5), case.nodes("feeder", 5), strict=True):
         impact = net.impact(code)
         agree(f"lost with {code}", np.sort(impact.lost.rows), np.flatnonzero((own == node) & ~has_second))
-        agree(f"backed up with {code}", np.sort(impact.backed_up.rows), np.flatnonzero((own == node) & has_second))
+        agree(
+            f"backed up with {code}",
+            np.sort(impact.backed_up.rows),
+            np.flatnonzero((own == node) & has_second),
+        )
         agree(f"counts with {code}", way(node), (len(impact.lost), len(impact.backed_up)))
 
 
@@ -85,8 +97,6 @@ def _switched(case: Case) -> None:
         net.open(switch)
         net.close(switch)
 
-    batches = [
-        [f"CB{each[2:]}" for each in case.codes("feeder", 10, seed)] for seed in range(case.few + 1)
-    ]
+    batches = [[f"CB{each[2:]}" for each in case.codes("feeder", 10, seed)] for seed in range(case.few + 1)]
     timing = asked_each(there_and_back, batches).divided(2)
     case.report.time("open or close its breaker, 100 meters change feeder", case.meters, timing, "us")

@@ -102,7 +102,7 @@ class _Drawing:
         self._count("two_sources", count)
 
     def orphans(self) -> None:
-        """Open the breakers of feeders: the feeder, its ten points and their hundred meters have no supply."""
+        """Open breakers of feeders: the feeder, its ten points and their hundred meters have no supply."""
         inside = np.zeros(self.tree.devices, dtype=np.bool_)
         inside[self.tree.parent[self._stations(3).ravel()]] = True
         columns = self.columns
@@ -223,7 +223,7 @@ class _Drawing:
                 **values,
             }
         )
-        parts = {}
+        parts: dict[str, Any] = {}
         for name in NetworkColumns.__dataclass_fields__:
             if name.startswith(f"{table}_") and not name.endswith("_attributes"):
                 added = np.asarray(getattr(blank, name))
