@@ -10,6 +10,7 @@ BENCHMARKS = (
     "benchmarks.graph.run",
     "benchmarks.graph.codes",
     "benchmarks.graph.columnar",
+    "benchmarks.events.parse",
     "benchmarks.database.trip",
     "benchmarks.database.growth",
     "benchmarks.database.load",
