@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -253,7 +254,7 @@ def members(oracle: Oracle, one: int, other: int, state: str) -> list[Branch]:
     ]
 
 
-SETTINGS = settings(max_examples=120, deadline=None)
+SETTINGS = settings(max_examples=int(os.environ.get("TRACE_EXAMPLES", "120")), deadline=None)
 STATES = st.sampled_from(["current", "normal"])
 
 
