@@ -34,29 +34,27 @@ _VERSION_AT = text("SELECT oms_topology.topology_version_at(:instant)")
 _PLAIN = text("SET LOCAL jit = off")
 _SNAPSHOT = text("SELECT pg_export_snapshot()")
 _PAGES = text("SELECT (pg_relation_size('public.oms_meters') / current_setting('block_size')::int)::int")
-_DEVICES = text(
-    """
+_DEVICES = """
     SELECT d.device_no, d.kind, d.code, COALESCE(d.name, ''),
-           d.is_source, COALESCE(d.longitude, 'NaN'), COALESCE(d.latitude, 'NaN')
+           d.is_source::int, COALESCE(d.longitude, 'NaN'), COALESCE(d.latitude, 'NaN')
     FROM oms_topology.devices_as_of(:version) d ORDER BY d.device_no
-    """
-)
+"""
 # A device that no drawn branch joins to its feeding device hangs on it directly.
-_BRANCHES = text(
-    """
+_BRANCHES = """
     WITH b AS MATERIALIZED (SELECT * FROM oms_topology.branches_as_of(:version))
-    SELECT b.from_no, b.to_no, b.kind, COALESCE(b.code, ''), b.is_switch, b.normally_open, b.is_open,
-           b.branch_no
+    SELECT b.from_no, b.to_no, b.kind, COALESCE(b.code, ''), b.is_switch::int, b.normally_open::int,
+           b.is_open::int, b.branch_no
     FROM b
     UNION ALL
-    SELECT d.normal_parent_no, d.device_no, 'direct', '', false, false, false, 2147483647
+    SELECT d.normal_parent_no, d.device_no, 'direct', '', 0, 0, 0, 2147483647
     FROM oms_topology.devices_as_of(:version) d
     WHERE d.normal_parent_no IS NOT NULL
       AND NOT EXISTS (SELECT FROM b WHERE b.to_no = d.device_no AND b.from_no = d.normal_parent_no)
       AND NOT EXISTS (SELECT FROM b WHERE b.from_no = d.device_no AND b.to_no = d.normal_parent_no)
     ORDER BY branch_no, 2
-    """
-)
+"""
+_DEVICE_TYPES = (">i4", "text", "text", "text", ">i4", ">f8", ">f8")
+_BRANCH_TYPES = (">i4", ">i4", "text", "text", ">i4", ">i4", ">i4", ">i4")
 _ALTERNATES = text(
     """
     SELECT a.meter_no, a.device_no, GREATEST(LEAST(a.priority, 127), -128)
@@ -173,27 +171,27 @@ def _columns(engine: Engine, connection: Connection, as_of: datetime | int | Non
     snapshot = connection.execute(_SNAPSHOT).scalar_one()
     version = _version(connection, as_of)
     asked = {"version": version}
-    devices = _transposed(connection.execute(_DEVICES, asked).all(), 7)
-    device_nos = np.array(devices[0], dtype=np.int64)
-    branches = _transposed(connection.execute(_BRANCHES, asked).all(), 8)
+    devices = _table(connection, _DEVICES, _DEVICE_TYPES, asked)
+    device_nos = devices[0].astype(np.int64)
+    branches = _table(connection, _BRANCHES, _BRANCH_TYPES, asked)
     meters = _as_of(connection, version, _meters(engine, connection, snapshot))
     alternates = _transposed(connection.execute(_ALTERNATES, asked).all(), 3)
     alternate_meter = _rows_of(meters.meter_no, alternates[0])
     listed = alternate_meter >= 0
     return NetworkColumns(
-        device_kind=_texts(devices[1]),
-        device_code=_texts(devices[2]),
-        device_name=_texts(devices[3]),
-        device_is_source=np.array(devices[4], dtype=np.bool_),
-        device_longitude=np.array(devices[5], dtype=np.float64),
-        device_latitude=np.array(devices[6], dtype=np.float64),
+        device_kind=devices[1],
+        device_code=devices[2],
+        device_name=devices[3],
+        device_is_source=devices[4].astype(np.bool_),
+        device_longitude=devices[5],
+        device_latitude=devices[6],
         branch_from=_rows_of(device_nos, branches[0]),
         branch_to=_rows_of(device_nos, branches[1]),
-        branch_kind=_texts(branches[2]),
-        branch_code=_texts(branches[3]),
-        branch_is_switch=np.array(branches[4], dtype=np.bool_),
-        branch_normally_open=np.array(branches[5], dtype=np.bool_),
-        branch_is_open=np.array(branches[6], dtype=np.bool_),
+        branch_kind=branches[2],
+        branch_code=branches[3],
+        branch_is_switch=branches[4].astype(np.bool_),
+        branch_normally_open=branches[5].astype(np.bool_),
+        branch_is_open=branches[6].astype(np.bool_),
         meter_number=meters.number,
         meter_customer=meters.customer,
         meter_device=_rows_of(device_nos, meters.device_no),
@@ -205,6 +203,35 @@ def _columns(engine: Engine, connection: Connection, as_of: datetime | int | Non
         alternate_priority=np.array(alternates[2], dtype=np.int8)[listed],
         topology_version=version,
     )
+
+
+def _table(
+    connection: Connection, query: str, types: tuple[str, ...], asked: dict[str, int]
+) -> list[NDArray[Any]]:
+    """Read a query's rows as columns, each as one value; the types are numpy's, or ``text``."""
+    names = [f"c{number}" for number in range(len(types))]
+    whole = [
+        f"string_agg({name}, E'\\x1f')" if each == "text" else f"array_send(array_agg({name}))"
+        for name, each in zip(names, types, strict=True)
+    ]
+    joined = f"SELECT {', '.join(whole)} FROM ({query}) q ({', '.join(names)})"  # noqa: S608 - of constants
+    row = connection.execute(text(joined), asked).one()
+    columns = [_column(value, each) for value, each in zip(row, types, strict=True)]
+    if len({len(column) for column in columns}) > 1:
+        # A text holds the separator itself: row by row, then.
+        rows = _transposed(connection.execute(text(query), asked).all(), len(types))
+        columns = [
+            _texts(values) if each == "text" else np.array(values)
+            for values, each in zip(rows, types, strict=True)
+        ]
+    return columns
+
+
+def _column(value: Any, numpy_type: str) -> NDArray[Any]:
+    if numpy_type == "text":
+        return _texts(value.split("\x1f") if value is not None else [])
+    column: NDArray[Any] = _from_binary(value, numpy_type).astype(numpy_type.lstrip(">").replace("i4", "i8"))
+    return column
 
 
 def _version(connection: Connection, as_of: datetime | int | None) -> int:
