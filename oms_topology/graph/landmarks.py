@@ -38,7 +38,8 @@ PROTECTIVE = frozenset({"breaker", "recloser", "fuse", "cutout"})
 _DEVICES = frozenset(kind.value for kind in DeviceKind)
 _BRANCHES = PROTECTIVE | {"line", "transformer", "jumper", "sectionaliser", "sectionalizer", "disconnector"}
 _BREAKER_SHORT = re.compile(r"(^|:)cb$")
-_FEW_STEPS = 64
+_FEW_STEPS = 16
+_NOTHING = np.empty(0, dtype=np.int32)
 
 
 class Landmarks:
@@ -95,7 +96,7 @@ _kind_rows: Beside[NDArray[np.int32]] = Beside()
 
 
 def _sorted(devices: Collection[int]) -> NDArray[np.int32]:
-    return np.sort(np.array(list(devices), dtype=np.int32))
+    return np.sort(np.array(list(devices), dtype=np.int32)) if devices else _NOTHING
 
 
 def kind_words(kinds: Iterable[str] | None) -> frozenset[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -95,7 +96,7 @@ def load_kw(meters: MeterSet) -> float | None:
     name = next((name for name in _LOADS if name in attributes), None)
     if name is None:
         return None
-    return sum(map(_number, attributes[name][meters.rows].tolist()))
+    return math.fsum(map(_number, attributes[name][meters.rows].tolist()))
 
 
 def _number(value: Any) -> float:
