@@ -19,8 +19,8 @@ from benchmarks.graph.measuring import Timing, agree, timed
 from benchmarks.graph.networks import city, strands
 from benchmarks.graph.peers import igraph_graph, networkx_graph, rustworkx_graph, scipy_graph
 from oms_topology import Topology
-from oms_topology.graph.editor import Editor
-from oms_topology.graph.network import Network
+from oms_topology.graph.engine.editor import Editor
+from oms_topology.graph.engine.network import Network
 
 if TYPE_CHECKING:
     from benchmarks.graph.case import Case

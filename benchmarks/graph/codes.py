@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oms_topology.graph.codes import CodeTable, Names
+from oms_topology.graph.names.codes import CodeTable, Names
 from oms_topology.model import NetworkColumns
 
 if TYPE_CHECKING:

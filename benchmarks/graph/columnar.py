@@ -27,9 +27,9 @@ import networkx as nx
 
 from benchmarks.graph.networks import city
 from oms_topology import Topology
-from oms_topology.graph import directed
-from oms_topology.graph.codes import CodeTable, Names
-from oms_topology.graph.directed import directed_graph
+from oms_topology.graph.drawing import directed
+from oms_topology.graph.drawing.directed import directed_graph
+from oms_topology.graph.names.codes import CodeTable, Names
 from oms_topology.graph.nx_backend.info import NAME
 from oms_topology.model import NetworkColumns
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import igraph
 import networkx as nx
@@ -12,12 +13,14 @@ import rustworkx
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from oms_topology.graph.grouping import grouped
+from oms_topology.graph.engine.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from benchmarks.graph.networks import Tree
+
+_Graph = TypeVar("_Graph")
 
 __all__ = ["FAST", "SLOW", "Peers"]
 
@@ -43,22 +46,22 @@ class Peers:
     @cached_property
     def networkx(self) -> nx.DiGraph[int]:
         """A ``networkx.DiGraph``."""
-        return networkx_graph(self.tree)
+        return _settled(networkx_graph(self.tree))
 
     @cached_property
     def rustworkx(self) -> rustworkx.PyDiGraph[int, None]:
         """A ``rustworkx.PyDiGraph``."""
-        return rustworkx_graph(self.tree)
+        return _settled(rustworkx_graph(self.tree))
 
     @cached_property
     def igraph(self) -> igraph.Graph:
         """A directed ``igraph.Graph``."""
-        return igraph_graph(self.tree)
+        return _settled(igraph_graph(self.tree))
 
     @cached_property
     def scipy(self) -> csr_array:
         """A sparse matrix of the edges."""
-        return scipy_graph(self.tree)
+        return _settled(scipy_graph(self.tree))
 
     def below(self) -> dict[str, Callable[[int], Iterable[int]]]:
         """Give for each library what lists all nodes below a node."""
@@ -76,6 +79,13 @@ class Peers:
             matrix = self.scipy
             ways["scipy"] = lambda node: breadth_first_order(matrix, node, return_predecessors=False)
         return ways
+
+
+def _settled(graph: _Graph) -> _Graph:
+    """Spare the garbage collector the look at millions of objects before every round."""
+    gc.collect()
+    gc.freeze()
+    return graph
 
 
 def networkx_graph(tree: Tree) -> nx.DiGraph[int]:

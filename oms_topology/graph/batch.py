@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from oms_topology.errors import TopologyError
-from oms_topology.graph.paths import begin_of_path
-from oms_topology.graph.spans import listed, meter_spans
+from oms_topology.graph.traces.paths import begin_of_path
+from oms_topology.graph.traces.spans import listed, meter_spans
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from oms_topology.graph.state import SupplyState
+    from oms_topology.graph.engine.state import SupplyState
 
     Asked = Sequence[str] | NDArray[np.integer]
 
@@ -362,7 +362,7 @@ def _histograms(
         )
     begin, end, meters = _spans(state, devices)
     counts = np.zeros((len(begin), kinds), dtype=np.int64)
-    from oms_topology.graph import batch_kernels
+    from oms_topology.graph.traces import batch_kernels
 
     if batch_kernels.is_compiled:
         batch_kernels.histograms(begin, end, state.arena.meter_at, statuses, counts)
@@ -391,7 +391,7 @@ def _dark_counts(state: SupplyState, is_dark: NDArray[np.bool_]) -> NDArray[np.i
         raise TopologyError(f"There are {known} meter rows; flags for {is_dark.shape} were given.")
     counts = np.zeros(len(state.network.columns.device_code), dtype=np.int32)
     bases, arena = state.tree_bases(), state.arena
-    from oms_topology.graph import batch_kernels
+    from oms_topology.graph.traces import batch_kernels
 
     if batch_kernels.is_compiled:
         before = np.empty(int(arena.size[bases].max(initial=0)) + 1, dtype=np.int32)
@@ -422,7 +422,7 @@ def _add_dark(
 
 
 def _common_row(state: SupplyState, devices: NDArray[np.integer]) -> int:
-    from oms_topology.graph.batch_kernels import UNKNOWN, common_of
+    from oms_topology.graph.traces.batch_kernels import UNKNOWN, common_of
 
     rows = np.asarray(devices)
     if rows.dtype != np.int32:
@@ -435,7 +435,7 @@ def _common_row(state: SupplyState, devices: NDArray[np.integer]) -> int:
 
 
 def _common_codes(state: SupplyState, groups: list[list[str]]) -> list[str | None]:
-    from oms_topology.graph.batch_kernels import common_of_groups
+    from oms_topology.graph.traces.batch_kernels import common_of_groups
 
     places = feeding_places(state, [code for group in groups for code in group])
     offsets = np.zeros(len(groups) + 1, dtype=np.int64)

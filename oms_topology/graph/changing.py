@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
-from oms_topology.graph.cleaning import GONE
+from oms_topology.graph.reading.cleaning import GONE
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from oms_topology.graph.codes import Place
-    from oms_topology.graph.editor import Editor, Step
+    from oms_topology.graph.engine.editor import Editor, Step
+    from oms_topology.graph.names.codes import Place
 
 __all__ = ["Changing"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
-from oms_topology.graph.edges import columns_from_edges
-from oms_topology.graph.frames import columns_from_frames
-from oms_topology.graph.network import Network
-from oms_topology.graph.notation import columns_from_text
+from oms_topology.graph.engine.network import Network
+from oms_topology.graph.reading.edges import columns_from_edges
+from oms_topology.graph.reading.frames import columns_from_frames
+from oms_topology.graph.reading.notation import columns_from_text
 
 if TYPE_CHECKING:
     from datetime import datetime

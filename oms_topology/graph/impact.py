@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oms_topology.errors import TopologyError
-from oms_topology.graph.holding import holds
+from oms_topology.graph.engine.holding import holds
 from oms_topology.graph.meter_set import MeterSet
 from oms_topology.model import DeviceKind, DeviceReference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from oms_topology.graph.codes import Place
-    from oms_topology.graph.state import SupplyState
+    from oms_topology.graph.engine.state import SupplyState
+    from oms_topology.graph.names.codes import Place
 
 __all__ = ["Impact", "assess", "fed_by"]
 

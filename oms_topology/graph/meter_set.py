@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
+from oms_topology.graph.engine.labels import labels_below, labels_of
 from oms_topology.graph.hull import convex_hull
-from oms_topology.graph.labels import labels_below, labels_of
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from oms_topology.graph.state import SupplyState
+    from oms_topology.graph.engine.state import SupplyState
 
 __all__ = ["MeterSet"]
 

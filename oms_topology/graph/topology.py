@@ -9,12 +9,12 @@ import numpy as np
 
 from oms_topology.errors import TopologyError, ValidationError
 from oms_topology.graph.changing import Changing
-from oms_topology.graph.cleaning import GONE
-from oms_topology.graph.compacting import compacted
 from oms_topology.graph.constructors import Constructors
-from oms_topology.graph.editor import Editor
+from oms_topology.graph.engine.compacting import compacted
+from oms_topology.graph.engine.editor import Editor
 from oms_topology.graph.impact import Impact, assess, fed_by
 from oms_topology.graph.meter_set import MeterSet
+from oms_topology.graph.reading.cleaning import GONE
 from oms_topology.graph.tracing import Tracing
 from oms_topology.graph.validate import validated
 from oms_topology.model import DeviceKind, FindingSeverity
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import NDArray
 
-    from oms_topology.graph.codes import Place
-    from oms_topology.graph.network import Network
-    from oms_topology.graph.state import SupplyState
+    from oms_topology.graph.engine.network import Network
+    from oms_topology.graph.engine.state import SupplyState
+    from oms_topology.graph.names.codes import Place
     from oms_topology.graph.troubles import Troubles
     from oms_topology.model import Finding, NetworkColumns
 
@@ -304,7 +304,7 @@ class Topology(Changing, Tracing, Constructors):
         Nodes are the codes of devices and meters, with ``kind`` and what is known of them. It is
         drawn when first asked for and again after a change; a graph once given does not change.
         """
-        from oms_topology.graph.directed import directed_graph
+        from oms_topology.graph.drawing.directed import directed_graph
 
         version = self._editor.version
         if self._graph is None or self._graph[0] != version:

@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oms_topology.graph.batch import Batches, feeding_places
-from oms_topology.graph.differences import difference_of
-from oms_topology.graph.feeding import feeds_of
-from oms_topology.graph.islands import dead_islands_of, dual_fed_of
-from oms_topology.graph.landmarks import kind_words
-from oms_topology.graph.paths import located, path_up, paths_up, protection, protections
-from oms_topology.graph.phase_codes import phase_letters, single_phase
-from oms_topology.graph.phases import on_phase, phases_at
-from oms_topology.graph.restoration import restoration_of
-from oms_topology.graph.sections import by_section, isolation_of
+from oms_topology.graph.reading.phase_codes import phase_letters, single_phase
+from oms_topology.graph.traces.differences import difference_of
+from oms_topology.graph.traces.feeding import feeds_of
+from oms_topology.graph.traces.islands import dead_islands_of, dual_fed_of
+from oms_topology.graph.traces.landmarks import kind_words
+from oms_topology.graph.traces.paths import located, path_up, paths_up, protection, protections
+from oms_topology.graph.traces.phases import on_phase, phases_at
+from oms_topology.graph.traces.restoration import restoration_of
+from oms_topology.graph.traces.sections import by_section, isolation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from oms_topology.graph.differences import Difference
-    from oms_topology.graph.feeding import Feeds
-    from oms_topology.graph.islands import Island
     from oms_topology.graph.meter_set import MeterSet
-    from oms_topology.graph.restoration import Restoration, Tie
-    from oms_topology.graph.sections import Isolation
+    from oms_topology.graph.traces.differences import Difference
+    from oms_topology.graph.traces.feeding import Feeds
+    from oms_topology.graph.traces.islands import Island
+    from oms_topology.graph.traces.restoration import Restoration, Tie
+    from oms_topology.graph.traces.sections import Isolation
     from oms_topology.model import PathStep
 
 __all__ = ["Tracing"]

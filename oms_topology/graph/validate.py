@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oms_topology.graph.cleaning import GONE
-from oms_topology.graph.forest import hops
+from oms_topology.graph.engine.forest import hops
+from oms_topology.graph.reading.cleaning import GONE
 from oms_topology.graph.troubles import Troubles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from oms_topology.graph.index import SupplyIndex
+    from oms_topology.graph.engine.index import SupplyIndex
     from oms_topology.model import Finding
 
 __all__ = ["validated"]

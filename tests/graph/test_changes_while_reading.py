@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from oms_topology import Topology
-from oms_topology.graph import editor as editor_module
+from oms_topology.graph.engine import editor as editor_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ def test_old_answers_outlive_the_arena_they_were_given_from(monkeypatch: pytest.
 _WITHOUT_NUMBA = """
 import sys
 sys.modules["numba"] = None
-from oms_topology.graph import kernels
+from oms_topology.graph.engine import kernels
 assert not kernels.is_compiled
 from hypothesis import settings
 from tests.properties.test_changes_in_place import ChangingMachine, test_all_undone_is_what_it_was

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from oms_topology.errors import AmbiguousDeviceError, UnknownDeviceError
-from oms_topology.graph.code_table import CodeTable
-from oms_topology.graph.codes import Names
-from oms_topology.graph.near_names import SMALL
+from oms_topology.graph.names.code_table import CodeTable
+from oms_topology.graph.names.codes import Names
+from oms_topology.graph.names.near_names import SMALL
 from oms_topology.model import NetworkColumns
 
 ODD = ["M1", "M1\0", "\0M1", "M\x001", "", "\0", "Zähler 7", "電力量計", "\ud800", "M" * 300, "M1\xff", "M1 "]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from oms_topology import Topology
-from oms_topology.graph.column_graph import ColumnGraph
+from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 TOWN = "SS1 > F1 >SW1> DP1 > M1..M3; F1 > DP2 > M4; SS1 > F2 > DP3 > M5, M6; DP2 /T1/ DP1; DP3 /T2/ DP2"
 

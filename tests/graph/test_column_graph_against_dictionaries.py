@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from oms_topology import Topology
 from oms_topology.errors import TopologyError
-from oms_topology.graph import directed as directed_room
-from oms_topology.graph.cleaning import GONE
-from oms_topology.graph.column_graph import ColumnGraph
-from oms_topology.graph.directed import directed_graph
+from oms_topology.graph.drawing import directed as directed_room
+from oms_topology.graph.drawing.column_graph import ColumnGraph
+from oms_topology.graph.drawing.directed import directed_graph
 from oms_topology.graph.nx_backend.interface import BACKEND
+from oms_topology.graph.reading.cleaning import GONE
 from oms_topology.model import NetworkColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oms_topology.graph.index import SupplyIndex
+    from oms_topology.graph.engine.index import SupplyIndex
 
 
 def dictionary_graph(index: SupplyIndex) -> nx.DiGraph[Any]:

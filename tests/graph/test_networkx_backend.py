@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oms_topology import Topology
-from oms_topology.graph.column_graph import ColumnGraph
+from oms_topology.graph.drawing.column_graph import ColumnGraph
 from oms_topology.graph.nx_backend.info import FUNCTIONS, backend_info
 from oms_topology.graph.nx_backend.interface import BACKEND
 from oms_topology.graph.nx_backend.node_set import NodeSet

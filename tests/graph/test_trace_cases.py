@@ -7,7 +7,7 @@ import pytest
 
 from oms_topology import Topology
 from oms_topology.errors import AmbiguousDeviceError, TopologyError, UnknownDeviceError
-from oms_topology.graph.phase_codes import phase_bits, phase_letters
+from oms_topology.graph.reading.phase_codes import phase_bits, phase_letters
 from oms_topology.model import NetworkColumns, PathStep
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from oms_topology import Topology, samples
-from oms_topology.graph import landmarks as landmarks_module
-from oms_topology.graph.network import Network
+from oms_topology.graph.engine.network import Network
+from oms_topology.graph.traces import landmarks as landmarks_module
 from oms_topology.model import NetworkColumns
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ _WITHOUT_NUMBA = """
 import os, sys
 sys.modules["numba"] = None
 os.environ["TRACE_EXAMPLES"] = "15"
-from oms_topology.graph import batch_kernels
+from oms_topology.graph.traces import batch_kernels
 assert not batch_kernels.is_compiled
 from tests.properties import test_traces_against_networkx as traces
 for name in dir(traces):

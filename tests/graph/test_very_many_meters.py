@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from oms_topology import Topology
-from oms_topology.graph import network as network_module
-from oms_topology.graph.code_column import CodeColumn
+from oms_topology.graph.engine import network as network_module
+from oms_topology.graph.names.code_column import CodeColumn
 from tests.properties.test_changes_in_place import ChangingMachine
 
 

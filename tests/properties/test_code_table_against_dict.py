@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from oms_topology.graph.code_bytes import hashes, padded, spelled
-from oms_topology.graph.code_table import CodeTable
-from oms_topology.graph.near_names import SMALL, closest_of, distances
+from oms_topology.graph.names.code_bytes import hashes, padded, spelled
+from oms_topology.graph.names.code_table import CodeTable
+from oms_topology.graph.names.near_names import SMALL, closest_of, distances
 
 ALIKE = st.text(alphabet="M01\0é電\xff \ud800", max_size=9)
 CODES = st.one_of(

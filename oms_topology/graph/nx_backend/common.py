@@ -10,7 +10,7 @@ import networkx as nx
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = ["all_pairs_lowest_common_ancestor", "lowest_common_ancestor"]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oms_topology.graph.column_graph import ColumnGraph
-from oms_topology.graph.facts import ListedFacts
-from oms_topology.graph.node_names import ListedNames
-from oms_topology.graph.supply_tree import SupplyTree
+from oms_topology.graph.drawing.column_graph import ColumnGraph
+from oms_topology.graph.drawing.facts import ListedFacts
+from oms_topology.graph.drawing.node_names import ListedNames
+from oms_topology.graph.drawing.supply_tree import SupplyTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from oms_topology.graph.column_graph import ColumnGraph
+from oms_topology.graph.drawing.column_graph import ColumnGraph
 from oms_topology.graph.nx_backend import common, order, paths, reach, shape
 from oms_topology.graph.nx_backend.conversion import convert_from_nx, convert_to_nx
 

@@ -9,8 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from oms_topology.graph.column_graph import ColumnGraph
-    from oms_topology.graph.supply_tree import SupplyTree
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.supply_tree import SupplyTree
 
 __all__ = ["Levels", "below", "everything", "named", "parents"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = ["members_below"]
 

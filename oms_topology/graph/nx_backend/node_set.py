@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = ["NodeSet"]
 

@@ -10,7 +10,7 @@ from oms_topology.graph.nx_backend import levels
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = ["dag_longest_path", "dag_longest_path_length", "topological_generations", "topological_sort"]
 

@@ -10,7 +10,7 @@ import networkx as nx
 from oms_topology.graph.nx_backend import levels
 
 if TYPE_CHECKING:
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = [
     "bidirectional_shortest_path",

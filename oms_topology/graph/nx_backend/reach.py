@@ -15,7 +15,7 @@ from oms_topology.graph.nx_backend.node_set import NodeSet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = ["ancestors", "bfs_edges", "bfs_tree", "descendants", "descendants_at_distance"]
 

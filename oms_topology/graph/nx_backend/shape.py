@@ -13,7 +13,7 @@ from oms_topology.graph.nx_backend.listing import members_below
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oms_topology.graph.column_graph import ColumnGraph
+    from oms_topology.graph.drawing.column_graph import ColumnGraph
 
 __all__ = [
     "has_cycle",

@@ -1,0 +1,1 @@
+"""The network as NetworkX sees it: a graph on columns."""
