@@ -65,6 +65,12 @@ class Case:
         return self.tree.above(self.columns.meter_device, "substation")
 
     @cached_property
+    def meters_by_station(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Meters sorted by substation, and where those of each device row begin."""
+        order = np.argsort(self.stations, kind="stable")
+        return order, np.searchsorted(self.stations[order], np.arange(self.tree.devices + 1))
+
+    @cached_property
     def a_meter_at(self) -> NDArray[np.int32]:
         """For every device a meter that hangs on it, -1 where none does."""
         found = np.full(self.tree.devices, -1, dtype=np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ def with_transfers(stations: int, seed: int = 7) -> NetworkColumns:
 
 
 def strands(
-    meters: int, depth: int = 432, meters_per_device: int = 2, lines: int = 2, seed: int = 7
+    meters: int, depth: int = 432, meters_per_device: int | None = None, lines: int = 2, seed: int = 7
 ) -> NetworkColumns:
     """Draw feeders that are one long line: substations of some lines, each so deep, meters all along.
 
@@ -110,14 +110,17 @@ def strands(
         About how many meters; whole lines are drawn, at least one substation.
     depth : int
         Hops from the substation to the last device of a line.
-    meters_per_device : int
-        Meters on each device of a line.
+    meters_per_device : int, optional
+        Meters on each device of a line; when left out nine, as a city has them, or so few as are left
+        for one substation.
     lines : int
         Lines that leave each substation.
     seed : int
         Of the permutations.
     """
     random = np.random.default_rng(seed)
+    if meters_per_device is None:
+        meters_per_device = min(9, max(1, meters // (lines * depth)))
     per_station = 1 + lines * depth
     stations = max(1, round(meters / (lines * depth * meters_per_device)))
     at = np.arange(stations * per_station)
@@ -152,6 +155,7 @@ class Tree:
     """
 
     columns: NetworkColumns
+    _rows: dict[str, NDArray[np.intp]] = field(default_factory=dict)
 
     @property
     def devices(self) -> int:
@@ -189,12 +193,15 @@ class Tree:
 
     def rows(self, kind: str) -> NDArray[np.intp]:
         """Give the nodes of one kind of device."""
-        return np.flatnonzero(self.columns.device_kind == kind)
+        if kind not in self._rows:
+            self._rows[kind] = np.flatnonzero(self.columns.device_kind == kind)
+        return self._rows[kind]
 
     def above(self, nodes: NDArray[Any], kind: str) -> NDArray[np.int32]:
-        """Give for each node the nearest device of a kind at or above it, -1 for none; all climb at once."""
-        is_kind = np.append(self.columns.device_kind == kind, np.zeros(self.nodes - self.devices, np.bool_))
-        found = np.asarray(nodes, dtype=np.int32).copy()
-        while (climbing := (found >= 0) & ~is_kind[found]).any():
-            found[climbing] = self.parent[found[climbing]]
+        """Give for each node the nearest device of a kind at or above it, -1 for none; steps double."""
+        step = np.append(self.parent, np.int32(-1))
+        step[self.rows(kind)] = self.rows(kind)
+        while not np.array_equal(further := step[step], step):
+            step = further
+        found: NDArray[np.int32] = step[nodes]
         return found

@@ -13,8 +13,6 @@ import rustworkx
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from oms_topology.graph.engine.grouping import grouped
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -111,7 +109,6 @@ def igraph_graph(tree: Tree) -> igraph.Graph:
 
 
 def scipy_graph(tree: Tree) -> csr_array:
-    """Build it by a counting sort of the edges."""
+    """Build it from the edges as scipy does."""
     start, end = tree.edges
-    starts, rows = grouped(start, tree.nodes)
-    return csr_array((np.ones(len(rows)), end[rows], starts), shape=(tree.nodes, tree.nodes))
+    return csr_array((np.ones(len(start), dtype=np.int8), (start, end)), shape=(tree.nodes, tree.nodes))

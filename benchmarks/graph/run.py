@@ -13,6 +13,7 @@ environment and in those of ``--peers-python`` (pandapower wants an older pandas
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import sys
@@ -90,6 +91,7 @@ def _measure(report: Report, meters: int, chosen: argparse.Namespace) -> None:
     for subject, measure in _by_network(report, meters, rounds, chosen).items():
         if subject in chosen.only:
             measure()
+    gc.unfreeze()
 
 
 def _by_network(
@@ -120,6 +122,7 @@ def _by_network(
     def changed() -> None:
         changes.measure(usual())
         kept.clear()
+        gc.unfreeze()
 
     return {
         "below": lambda: below.measure(usual()),
