@@ -475,7 +475,10 @@ class Changing:
         editor = self._editor.fork()
         later = []
         for entry in reversed(editor.journal):
-            if (entry.changed_at if isinstance(moment, datetime) else entry.version) <= moment:
+            if isinstance(moment, datetime):
+                if entry.changed_at <= moment:
+                    break
+            elif entry.version <= moment:
                 break
             later.append(entry)
         else:

@@ -21,6 +21,8 @@ __all__ = ["Editor", "Entry", "Step"]
 
 Step = tuple[str, int, Any]
 """What changes (see :meth:`Editor._apply`), the row, and the new value."""
+Done = tuple[str, int, Any, Any]
+"""The same with the value before."""
 
 _MOST_IN_PLACE = 32
 _MOST_ENTRIES = 1_000_000
@@ -43,7 +45,7 @@ class Entry(NamedTuple):
 
     version: int
     changed_at: datetime
-    steps: tuple[tuple[str, int, Any, Any], ...]
+    steps: tuple[Done, ...]
 
     def inverse(self) -> list[Step]:
         """Give the steps that take it back."""
@@ -127,6 +129,47 @@ class Editor:
             return entry
 
     def _commit(self, steps: Sequence[Step], changed_at: datetime | None) -> Entry | None:
+        done = self._done_at_once(steps[0]) if len(steps) == 1 else None
+        if done is None:
+            done = self._done_in_steps(steps)
+        if not done:
+            return None
+        self.version += 1
+        entry = Entry(self.version, changed_at or self._now(), tuple(done))
+        self.journal.append(entry)
+        self._compact()
+        return entry
+
+    def _done_at_once(self, step: Step) -> list[Done] | None:
+        """Do one of the two changes that come by the thousand; None where it is not a plain one."""
+        what, row, after = step
+        normal, current = self.normal, self.current
+        if what == "meter" and not self.network.backups:
+            before = self.network.meter_device(row)
+            if before == after:
+                return []
+            normal.sequence += 1
+            current.sequence += 1
+            try:
+                self.network.set_meter_device(row, after)
+                self._carry(row, max(before, -1), max(after, -1))
+            finally:
+                normal.sequence += 1
+                current.sequence += 1
+        elif what == "open" and not current.needs_regrowth(row):
+            before = current.is_open.item(row)
+            if before == after:
+                return []
+            current.sequence += 1
+            try:
+                current.set_open(row, after, needs_regrowth=False)
+            finally:
+                current.sequence += 1
+        else:
+            return None
+        return [(what, row, before, after)]
+
+    def _done_in_steps(self, steps: Sequence[Step]) -> list[Done]:
         old = self.normal, self.current
         in_place = len(steps) <= _MOST_IN_PLACE and not self._needs_regrowth(steps)
         if in_place:
@@ -142,13 +185,7 @@ class Editor:
             copies._take_copies(self)
             done = copies._do(steps)
             self._replace(copies)
-        if not done:
-            return None
-        self.version += 1
-        entry = Entry(self.version, changed_at or self._now(), tuple(done))
-        self.journal.append(entry)
-        self._compact()
-        return entry
+        return done
 
     def _now(self) -> datetime:
         """Give the time of a change that none was given for: never before the change before it."""
@@ -162,7 +199,7 @@ class Editor:
         for state in old:
             state.sequence += 2
 
-    def _do(self, steps: Sequence[Step]) -> list[tuple[str, int, Any, Any]]:
+    def _do(self, steps: Sequence[Step]) -> list[Done]:
         done = []
         for what, row, after in steps:
             before = self._before(what, row)
@@ -285,18 +322,22 @@ class Editor:
             state.settle_feed(meter, feed)
         source, target = max(before[0], -1), max(after[0], -1)
         if before[0] == before[1] and after[0] == after[1]:
-            if source == target:
-                return
-            apart = normal.move_meter(meter, source, target, current)
-            current.supplied += (current.place(target) >= 0) - (current.place(source) >= 0)
-            if apart:
-                supplied = current.supplied
-                current.move_meter(meter, source if apart & 1 else -1, target if apart & 2 else -1, current)
-                current.supplied = supplied
+            if source != target:
+                self._carry(meter, source, target)
             return
         for state, left, found in zip((normal, current), before, after, strict=True):
             if left != found:
                 state.move_meter(meter, max(left, -1), max(found, -1), state)
+
+    def _carry(self, meter: int, source: int, target: int) -> None:
+        """Move a meter between the same two devices in both states; trees that they share stay shared."""
+        normal, current = self.normal, self.current
+        apart = normal.move_meter(meter, source, target, current)
+        current.supplied += (current.place(target) >= 0) - (current.place(source) >= 0)
+        if apart:
+            supplied = current.supplied
+            current.move_meter(meter, source if apart & 1 else -1, target if apart & 2 else -1, current)
+            current.supplied = supplied
 
     def _set_device(self, device: int, is_there: bool) -> None:
         normal, current = self.normal, self.current

@@ -332,11 +332,12 @@ class SupplyState:
             (other for other in self.idle if other != branch and set(self.network.ends(other)) == ends), -1
         )
 
-    def set_open(self, branch: int, is_open: bool) -> None:
+    def set_open(self, branch: int, is_open: bool, *, needs_regrowth: bool | None = None) -> None:
         """Open or close a branch; nothing happens if it is so already."""
         if self.is_open.item(branch) == is_open:
             return
-        needs_regrowth = self.needs_regrowth(branch)
+        if needs_regrowth is None:
+            needs_regrowth = self.needs_regrowth(branch)
         self.is_open[branch] = is_open
         if needs_regrowth:
             if not is_open:
@@ -374,6 +375,7 @@ class SupplyState:
         lost = self._run(kernels().prune, device)
         if had_supply:
             self.supplied -= lost
+        if had_supply and self.network.backups:
             self.feed_again(self.network.backups.among(self.meters_of_tree(device)).tolist())
 
     def graft(self, device: int, target: int) -> None:
