@@ -11,7 +11,7 @@ from benchmarks.graph.measuring import agree, asked_each, fresh, timed
 if TYPE_CHECKING:
     from benchmarks.graph.case import Case
 
-__all__ = ["BELOW", "LEVELS", "measure", "view_of"]
+__all__ = ["BELOW", "LEVELS", "again_of", "measure", "view_of"]
 
 BELOW = "Below a device, from its code"
 
@@ -19,6 +19,7 @@ LEVELS = {"substation": 1_000, "feeder": 100, "distribution_point": 10}
 """Kinds of device, and how many meters each supplies."""
 
 _BATCH = 10_000
+_FEW = 200
 _BATCH_OF_PEERS = 20
 _TIMES_NETWORKX = {"substation": "1,000", "feeder": "200"}
 
@@ -36,11 +37,18 @@ def view_of(kind: str) -> str:
     return f"view of a {kind.replace('_', ' ')}'s {LEVELS[kind]:,} meters"
 
 
+def again_of(kind: str) -> str:
+    """Name the same work over devices that were asked about just before: a storm in one district."""
+    return f"{view_of(kind)}, {_FEW} devices over and over"
+
+
 def _level(case: Case, kind: str) -> None:
     report, net, name = case.report, case.net, view_of(kind)
     _check(case, kind)
     batches = [fresh(case.codes(kind, _BATCH, seed)) for seed in range(case.rounds + 1)]
     report.time(name, case.meters, asked_each(net.downstream, batches), "us", goal="1 us")
+    again = [fresh(case.codes(kind, _FEW) * (_BATCH // _FEW)) for _ in range(case.rounds + 1)]
+    report.time(again_of(kind), case.meters, asked_each(net.downstream, again), "us", goal="1 us")
     for who, walk in case.peers.below().items():
         # scipy's passes over every node, whatever is asked: once a round says enough.
         batch = 1 if who == "scipy" else _BATCH_OF_PEERS

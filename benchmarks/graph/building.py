@@ -23,12 +23,15 @@ from oms_topology.graph.engine.editor import Editor
 from oms_topology.graph.engine.network import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.graph.case import Case
     from benchmarks.graph.networks import Tree
+    from oms_topology.model import NetworkColumns
 
 __all__ = ["SHAPES", "measure"]
 
-SHAPES = {"3 deep": city, "432 deep": strands}
+SHAPES: dict[str, Callable[[int], NetworkColumns]] = {"3 deep": city, "432 deep": strands}
 _MOST_FOR_ALL = 2_000_000
 _INDEX, _WHOLE = "index", "whole Topology, codes hashed"
 _GOALS = {
@@ -51,7 +54,7 @@ def measure(case: Case, shape: str) -> None:
     if meters <= _MOST_FOR_ALL:
         _without_numba(case, shape)
     for who, build in _ways(case.tree, meters).items():
-        rounds = 1 if who.startswith(("networkx", "rustworkx")) and meters > 100_000 else case.few
+        rounds = 1 if who.startswith(("networkx", "rustworkx")) and meters > 100_000 else case.few_of_peers
         report.time(f"{_INDEX}, {shape}", meters, timed(build, rounds, warm=rounds > 1), "ms", who=who)
 
 
@@ -78,9 +81,9 @@ def _without_numba(case: Case, shape: str) -> None:
         case.report.time(name, case.meters, timing, "ms", goal=goal if work == _INDEX else "")
 
 
-def _ways(tree: Tree, meters: int) -> dict[str, Any]:
+def _ways(tree: Tree, meters: int) -> dict[str, Callable[[], Any]]:
     _ = tree.edges
-    ways: dict[str, Any] = {
+    ways: dict[str, Callable[[], Any]] = {
         "scipy, matrix and one depth-first pass": lambda: _joined_pass(tree),
         "igraph, the graph": lambda: igraph_graph(tree),
     }

@@ -82,6 +82,11 @@ class Case:
         """How often long work is repeated."""
         return max(1, self.rounds // 3)
 
+    @property
+    def few_of_peers(self) -> int:
+        """The same for peers: once, where it takes them many seconds."""
+        return 1 if self.meters > _MOST_FOR_SLOW else self.few
+
     def codes(self, kind: str, count: int, seed: int = 11) -> list[str]:
         """Draw codes of devices of a kind at random."""
         random = np.random.default_rng(seed)

@@ -216,7 +216,7 @@ def _peer_moves(case: Case, who: str, apply: Callable[[int, int], Any], ask: Cal
                     strict=True,
                 )
             )
-            for _ in range(min(case.few, 3) + 1)
+            for _ in range(case.few_of_peers + 1)
         ]
 
     report, name = case.report, "move a meter anywhere"

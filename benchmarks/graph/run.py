@@ -149,6 +149,7 @@ def _conclude(report: Report, chosen: argparse.Namespace) -> None:
     report.begin("Growth of the time", max(figure.meters for figure in report.figures))
     for kind in below.LEVELS:
         report.growth(below.view_of(kind), goal="at most 3")
+        report.growth(below.again_of(kind), goal="at most 3")
     if chosen.json:
         chosen.json.write_text(
             json.dumps({"figures": report.plain(), "missing": report.missing}, indent=2) + "\n",
