@@ -134,7 +134,9 @@ def _by_network(
         "changes": changed,
         "transfers": lambda: transfers.measure(other(with_transfers(max(2, meters // 1_000)))),
         "memory": lambda: memory.measure(report, meters),
-        "validation": lambda: validation.measure(report, meters, max(1, rounds // 3)),
+        "validation": lambda: validation.measure(
+            report, meters, 1 if meters > 2_000_000 else max(1, rounds // 3)
+        ),
     }
 
 
