@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from oms_topology.model import NetworkColumns
 from oms_topology.persistence.database import translated_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from sqlalchemy import Connection, Engine
 
@@ -153,7 +156,7 @@ def load_network(engine: Engine, *, as_of: datetime | int | None = None) -> Netw
 
     Notes
     -----
-    Whole columns travel as one value each, on two connections that share a snapshot, so the cost is
+    Whole columns travel as one value each, on connections that share a snapshot, so the cost is
     the server's scan; see ``benchmarks/README.md``. The past costs as much, and besides some
     ten microseconds for each meter that has changed its place since.
     """
@@ -171,10 +174,16 @@ def _columns(engine: Engine, connection: Connection, as_of: datetime | int | Non
     snapshot = connection.execute(_SNAPSHOT).scalar_one()
     version = _version(connection, as_of)
     asked = {"version": version}
-    devices = _table(connection, _DEVICES, _DEVICE_TYPES, asked)
+    pages = int(connection.execute(_PAGES).scalar_one())
+    if pages > _PAGES_A_CHUNK:
+        with ThreadPoolExecutor(1) as beside:
+            drawn = beside.submit(_drawn_beside, engine, snapshot, asked)
+            meters = _as_of(connection, version, _meters(engine, connection, snapshot, pages))
+            devices, branches = drawn.result()
+    else:
+        devices, branches = _drawn(connection, asked)
+        meters = _as_of(connection, version, _meters(engine, connection, snapshot, pages))
     device_nos = devices[0].astype(np.int64)
-    branches = _table(connection, _BRANCHES, _BRANCH_TYPES, asked)
-    meters = _as_of(connection, version, _meters(engine, connection, snapshot))
     alternates = _transposed(connection.execute(_ALTERNATES, asked).all(), 3)
     alternate_meter = _rows_of(meters.meter_no, alternates[0])
     listed = alternate_meter >= 0
@@ -203,6 +212,21 @@ def _columns(engine: Engine, connection: Connection, as_of: datetime | int | Non
         alternate_priority=np.array(alternates[2], dtype=np.int8)[listed],
         topology_version=version,
     )
+
+
+def _drawn(connection: Connection, asked: dict[str, int]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Read the devices and the branches between them."""
+    return (
+        _table(connection, _DEVICES, _DEVICE_TYPES, asked),
+        _table(connection, _BRANCHES, _BRANCH_TYPES, asked),
+    )
+
+
+def _drawn_beside(
+    engine: Engine, snapshot: str, asked: dict[str, int]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    with _sharing(engine, snapshot) as connection:
+        return _drawn(connection, asked)
 
 
 def _table(
@@ -310,8 +334,7 @@ def _rows_of(numbers: NDArray[np.int64], wanted: Any) -> NDArray[np.int32]:
     return rows
 
 
-def _meters(engine: Engine, connection: Connection, snapshot: str) -> _Meters:
-    pages = int(connection.execute(_PAGES).scalar_one())
+def _meters(engine: Engine, connection: Connection, snapshot: str, pages: int) -> _Meters:
     chunks = [(first, min(first + _PAGES_A_CHUNK, pages)) for first in range(0, pages, _PAGES_A_CHUNK)]
     if len(chunks) <= 1:
         parts = [_chunk(connection, 0, max(pages, 1))]
@@ -335,11 +358,18 @@ def _priorities(connection: Connection, meter_no: NDArray[np.int64]) -> NDArray[
     return priority
 
 
-def _share(engine: Engine, snapshot: str, chunks: list[tuple[int, int]]) -> list[tuple[NDArray[Any], ...]]:
+@contextmanager
+def _sharing(engine: Engine, snapshot: str) -> Iterator[Connection]:
+    """Give one more connection that sees what the first one sees."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         # SET takes no parameters; the snapshot's name comes from the server itself.
         connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         connection.execute(_PLAIN)
+        yield connection
+
+
+def _share(engine: Engine, snapshot: str, chunks: list[tuple[int, int]]) -> list[tuple[NDArray[Any], ...]]:
+    with _sharing(engine, snapshot) as connection:
         return [_chunk(connection, first, past) for first, past in chunks]
 
 
