@@ -177,8 +177,31 @@ def _preorder(
 def _depth_first(starts: NDArray[np.int32], children: NDArray[np.int32], root: int) -> NDArray[np.int32]:
     """Place of each node in preorder from the root; -1 for those not below it, after the shift by one."""
     nodes = len(starts) - 1
-    tree = csr_array((np.ones(len(children)), children, starts), shape=(nodes, nodes))
+    links, ends = _first_child_next_sibling(starts, children)
+    tree = csr_array((np.ones(len(links)), links, ends), shape=(nodes, nodes))
     order = depth_first_order(tree, root, directed=True, return_predecessors=False)
     place = np.zeros(nodes, dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     return place
+
+
+def _first_child_next_sibling(
+    starts: NDArray[np.int32], children: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give every node two links at the most, to its first child and its next sibling, in this order.
+
+    The preorder is the same. scipy looks through a node's links from the first one again each time
+    that it comes back to it, which with 100,000 children would take minutes.
+    """
+    has_children = starts[1:] > starts[:-1]
+    is_last = np.zeros(len(children), dtype=np.bool_)
+    is_last[starts[1:][has_children] - 1] = True
+    with_sibling = np.flatnonzero(~is_last)
+    count = has_children.astype(np.int32)
+    count[children[with_sibling]] += 1
+    ends = np.zeros(len(starts), dtype=np.int32)
+    np.cumsum(count, out=ends[1:])
+    links = np.empty(ends[-1], dtype=np.int32)
+    links[ends[:-1][has_children]] = children[starts[:-1][has_children]]
+    links[ends[1:][children[with_sibling]] - 1] = children[with_sibling + 1]
+    return links, ends

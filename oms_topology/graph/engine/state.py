@@ -72,13 +72,13 @@ class SupplyState:
 
     __slots__ = (
         "_flat",
+        "_normal",
         "arena",
         "idle",
         "is_open",
         "lacking",
         "layout",
         "network",
-        "normal",
         "offsets",
         "overrides",
         "places",
@@ -95,7 +95,7 @@ class SupplyState:
         normal: SupplyState | None = None,
     ) -> None:
         self.network, self.arena, self.is_open = network, arena, is_open
-        self.normal = normal or self
+        self._normal = normal
         self.position = np.full(len(network.columns.device_code), -1, dtype=np.int32)
         self.places = self.position.data
         self.layout = np.zeros(16, dtype=np.int64)
@@ -112,7 +112,7 @@ class SupplyState:
     ) -> SupplyState:
         """Make a copy that changes on its own, in the same arena."""
         other = object.__new__(SupplyState)
-        other.normal = normal or other
+        other._normal = normal
         other.network, other.arena, other.is_open = network, self.arena, is_open
         other.position = self.position.copy()
         other.places = other.position.data
@@ -123,6 +123,11 @@ class SupplyState:
         return other
 
     # What readers ask.
+
+    @property
+    def normal(self) -> SupplyState:
+        """The normal state; it may be this one."""
+        return self._normal or self
 
     def place(self, device: int) -> int:
         """Give the place of a device that has supply, -1 for another."""
