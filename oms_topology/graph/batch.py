@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -36,8 +37,9 @@ class Batches:
 
     __slots__ = ()
 
+    @abstractmethod
     def _ask(self, state: str, question: Callable[[SupplyState], _Answer]) -> _Answer:
-        raise NotImplementedError
+        """Read one version."""
 
     def rows(self, codes: Iterable[str]) -> NDArray[np.int32]:
         """Translate codes of devices into rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -133,8 +134,8 @@ class Changing:
         UnknownDeviceError
             A device does not exist.
         TopologyError
-            The number is empty or in use, or a device is a switch or a meter; ``changed_at`` is naive
-            or too early.
+            The number is empty or in use, the priority is none, or a device is a switch or a meter;
+            ``changed_at`` is naive or too early.
         """
         editor, number = self._editor, str(meter_number).strip()
         row = editor.network.names.meters.row(number)
@@ -142,6 +143,8 @@ class Changing:
             raise TopologyError(
                 f"Meter number {number!r} is {'in use' if number else 'empty'}; choose another."
             )
+        if priority not in range(5):
+            raise TopologyError(f"Priority {priority!r} is none: 1 is critical, 4 low, 0 not known.")
         feed, *others = (self._feeding_row(code) for code in (device, *alternates))
         facts = {
             "customer": customer_id,
@@ -281,16 +284,12 @@ class Changing:
                 raise TopologyError(
                     f"Device {code!r} cannot be taken out: meters or devices hang on it. Move them first."
                 )
-        if row in editor.network.columns.alternate_device and self._backs_up(row):
+        if row in editor.network.backups.rows()[1]:
             raise TopologyError(f"Device {code!r} cannot be taken out: it is a second supply of meters.")
         steps: list[Step] = []
         for branch in editor.network.branches_at(row):
             steps += [("open", branch, True), ("normal", branch, True), ("branch", branch, False)]
         self._commit([*steps, ("device", row, False)], changed_at)
-
-    def _backs_up(self, device: int) -> bool:
-        backups = self._editor.network.backups
-        return any(device in backups.of(meter) for meter in backups.meters())
 
     def refeed(self, code: str, parent: str, *, changed_at: datetime | None = None) -> None:
         """Feed a device, and all below it, from another device, in both states.
@@ -458,8 +457,8 @@ class Changing:
         Raises
         ------
         TopologyError
-            The instant is naive, or lies before what the journal of the latest million changes still
-            knows.
+            The instant is naive, the version is none yet, or it lies before what the journal of the
+            latest million changes still knows.
 
         Examples
         --------
@@ -473,6 +472,8 @@ class Changing:
         if isinstance(moment, datetime) and moment.tzinfo is None:
             raise TopologyError(f"The instant {moment.isoformat()} has no time zone; give an aware datetime.")
         editor = self._editor.fork()
+        if not isinstance(moment, datetime) and not 0 <= moment <= editor.version:
+            raise TopologyError(f"There is no version {moment}; they go from 0 to {editor.version}.")
         later = []
         for entry in reversed(editor.journal):
             if isinstance(moment, datetime):
@@ -491,8 +492,9 @@ class Changing:
         return self._with_editor(editor)
 
     @classmethod
+    @abstractmethod
     def _with_editor(cls, editor: Editor) -> Self:
-        raise NotImplementedError
+        """Make a network of an editor of its own."""
 
     def _commit(self, steps: list[Step], changed_at: datetime | None) -> None:
         self._check_time(changed_at)

@@ -349,6 +349,11 @@ class MeterSet(AbstractSet[str]):
         int array, shape (kinds,)
             How many of these meters have each status.
 
+        Raises
+        ------
+        TopologyError
+            There are fewer statuses than meter rows, or they are no whole numbers from 0 on.
+
         Examples
         --------
         >>> from oms_topology import Topology
@@ -356,7 +361,13 @@ class MeterSet(AbstractSet[str]):
         >>> net.downstream("F1").status_counts(np.array([0, 1, 1], dtype=np.int8)).tolist()
         [1, 2, 0]
         """
-        return np.bincount(statuses.take(self.rows), minlength=kinds)
+        try:
+            return np.bincount(statuses.take(self.rows), minlength=kinds)
+        except (IndexError, TypeError, ValueError):
+            raise TopologyError(
+                f"Statuses are whole numbers from 0 on, one for each of {len(self._columns.meter_number)} "
+                f"meter rows; {len(statuses)} of type {statuses.dtype} were given."
+            ) from None
 
     def bounding_box(self) -> tuple[float, float, float, float] | None:
         """Give the smallest box around the meters, in degrees.

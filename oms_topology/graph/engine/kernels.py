@@ -10,17 +10,16 @@ needs more room and that nothing was changed. ``position[d]`` is the place of de
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from oms_topology.graph.engine.compiling import compiled, is_compiled
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Integers = NDArray[np.int32]
-    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 __all__ = [
     "FULL",
@@ -36,47 +35,33 @@ __all__ = [
 
 FULL = -1
 
-try:
-    from numba import njit
-except ImportError:
-    is_compiled = False
 
-    def _compiled(function: _Function) -> _Function:
-        return function
-else:
-    is_compiled = True
-
-    def _compiled(function: _Function) -> _Function:
-        compiled: Any = njit(cache=True)(function)
-        return cast("_Function", compiled)
-
-
-@_compiled
+@compiled
 def _place(position: Any, device: int) -> int:
     at: int = position[device]
     return -2 - at if at < -1 else at
 
 
-@_compiled
+@compiled
 def _root(parent: Integers, place: int) -> int:
     while parent[place] >= 0:
         place = parent[place]
     return place
 
 
-@_compiled
+@compiled
 def _copied(meter_at: Integers, to: int, start: int, stop: int) -> int:
     meter_at[to : to + stop - start] = meter_at[start:stop]
     return to + stop - start
 
 
-@_compiled
+@compiled
 def _meters_of(size: Integers, tree: Integers, first: Integers, layout: NDArray[np.int64], base: int) -> int:
     at = base + layout[tree[base]]
     return int(first[at + size[base]] - first[at])
 
 
-@_compiled
+@compiled
 def _meter_among(meter_at: Integers, meter: int, start: int, stop: int) -> int:
     """Find where a meter stands, or would stand, among those of one device."""
     while start < stop and meter_at[start] < meter:
@@ -84,7 +69,7 @@ def _meter_among(meter_at: Integers, meter: int, start: int, stop: int) -> int:
     return int(start)
 
 
-@_compiled
+@compiled
 def _with_meters(
     size: Integers,
     tree: Integers,
@@ -128,7 +113,7 @@ def _with_meters(
     layout[tree[base]] = to - base
 
 
-@_compiled
+@compiled
 def move_meter(
     device_at: Integers,
     size: Integers,
@@ -194,14 +179,14 @@ def move_meter(
     return apart
 
 
-@_compiled
+@compiled
 def _begin(used: NDArray[np.int64], layout: NDArray[np.int64]) -> tuple[int, int, int, int]:
     """Begin a new block and its layout: place, number in ``first``, meter and tree."""
     layout[used[3]] = used[1] - used[0]
     return int(used[0]), int(used[1]), int(used[2]), int(used[3])
 
 
-@_compiled
+@compiled
 def _end(first: Integers, used: NDArray[np.int64], places: int, meters: int) -> None:
     """Close the block that was begun: so many places, and the meters up to this one."""
     first[used[1] + places] = meters
@@ -211,7 +196,7 @@ def _end(first: Integers, used: NDArray[np.int64], places: int, meters: int) -> 
     used[3] += 1
 
 
-@_compiled
+@compiled
 def _cut_out(
     device_at: Integers,
     size: Integers,
@@ -258,7 +243,7 @@ def _cut_out(
     _end(first, used, width, _copied(meter_at, to_meter, low, high))
 
 
-@_compiled
+@compiled
 def _has_room(
     device_at: Integers,
     first: Integers,
@@ -274,7 +259,7 @@ def _has_room(
     )
 
 
-@_compiled
+@compiled
 def prune(
     device_at: Integers,
     size: Integers,
@@ -299,7 +284,7 @@ def prune(
     return int(below)
 
 
-@_compiled
+@compiled
 def _moved_run(
     device_at: Integers,
     size: Integers,
@@ -327,7 +312,7 @@ def _moved_run(
     return to + stop - start, _copied(meter_at, to_meter, start_meter, first[stop + offset])
 
 
-@_compiled
+@compiled
 def _turn(
     device_at: Integers,
     size: Integers,
@@ -413,7 +398,7 @@ def _turn(
     return new_base
 
 
-@_compiled
+@compiled
 def _hang(
     device_at: Integers,
     size: Integers,
@@ -463,7 +448,7 @@ def _hang(
     _end(first, used, count + width, _copied(meter_at, write, split, end))
 
 
-@_compiled
+@compiled
 def graft(
     device_at: Integers,
     size: Integers,
@@ -496,7 +481,7 @@ def graft(
     return int(meters)
 
 
-@_compiled
+@compiled
 def adopt(
     device_at: Integers,
     size: Integers,
@@ -515,7 +500,7 @@ def adopt(
     twin_layout[tree[base]] = layout[tree[base]]
 
 
-@_compiled
+@compiled
 def lowest_common(size: Integers, parent: Integers, low: int, high: int) -> int:
     """Climb from the place ``low`` to the first that has the later place ``high`` below it; -1 for none."""
     while low >= 0 and low + size[low] <= high:
@@ -523,7 +508,7 @@ def lowest_common(size: Integers, parent: Integers, low: int, high: int) -> int:
     return low
 
 
-@_compiled
+@compiled
 def held_up(
     size: Integers,
     position: Integers,
@@ -567,7 +552,7 @@ def held_up(
     return count
 
 
-@_compiled
+@compiled
 def repack(
     device_at: Integers,
     size: Integers,

@@ -5,38 +5,23 @@ Imported when first needed, as :mod:`~oms_topology.graph.engine.kernels` is. Not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from oms_topology.graph.engine.compiling import compiled, is_compiled
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Integers = NDArray[np.int32]
-    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 __all__ = ["UNKNOWN", "climb", "common_of", "common_of_groups", "count_marked", "histograms", "is_compiled"]
 
 UNKNOWN = -3
 
-try:
-    from numba import njit
-except ImportError:
-    is_compiled = False
 
-    def _compiled(function: _Function) -> _Function:
-        return function
-else:
-    is_compiled = True
-
-    def _compiled(function: _Function) -> _Function:
-        compiled: Any = njit(cache=True)(function)
-        return cast("_Function", compiled)
-
-
-@_compiled
+@compiled
 def climb(device_at: Integers, parent: Integers, marks: NDArray[np.uint8], more: Integers, place: int) -> int:
     """Climb from a place to the first, itself included, whose device is marked; -1 when there is none.
 
@@ -54,7 +39,7 @@ def climb(device_at: Integers, parent: Integers, marks: NDArray[np.uint8], more:
     return place
 
 
-@_compiled
+@compiled
 def common_of(position: Integers, size: Integers, parent: Integers, devices: Integers, known: int) -> int:
     """Give the place of the lowest device that feeds all of some device rows; -1 for none.
 
@@ -81,7 +66,7 @@ def common_of(position: Integers, size: Integers, parent: Integers, devices: Int
     return low
 
 
-@_compiled
+@compiled
 def common_of_groups(
     size: Integers, parent: Integers, offsets: NDArray[np.int64], places: Integers
 ) -> Integers:
@@ -104,7 +89,7 @@ def common_of_groups(
     return found
 
 
-@_compiled
+@compiled
 def histograms(
     begin: Integers, end: Integers, meter_at: Integers, statuses: NDArray[Any], counts: NDArray[np.int64]
 ) -> None:
@@ -130,7 +115,7 @@ def histograms(
             counts[row, 2] += twos
 
 
-@_compiled
+@compiled
 def count_marked(
     bases: Integers,
     offsets: NDArray[np.int64],
