@@ -12,6 +12,7 @@ from oms_topology.model.kinds import (
 from oms_topology.model.network import NetworkColumns
 from oms_topology.model.receipt import Receipt
 from oms_topology.model.signal import DeviceReference, Signal, SignalFinding
+from oms_topology.model.stream_position import StreamPosition
 from oms_topology.model.trace import PathStep
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "Signal",
     "SignalFinding",
     "Source",
+    "StreamPosition",
 ]

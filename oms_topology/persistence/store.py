@@ -13,13 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from oms_topology.errors import StoreError, UnknownDeadLetterError
 from oms_topology.model import Receipt
 from oms_topology.persistence.database import translated_errors
+from oms_topology.persistence.stream_positions import record_positions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Engine
 
-    from oms_topology.model import Signal
+    from oms_topology.model import Signal, StreamPosition
 
 __all__ = ["Store"]
 
@@ -85,6 +87,12 @@ class Store:
         """Put a message aside, byte for byte, with what is wrong with it."""
         number = self._call(_DEAD_LETTER, (source, field, reason, payload))
         return Receipt(dead_letter_id=number, dead_letter_reason=f"{field}: {reason}")
+
+    def record_positions(self, positions: Sequence[StreamPosition]) -> None:
+        """Note how far consumers have come, once the effects are recorded."""
+        if positions:
+            with translated_errors():
+                record_positions(self._driver(), positions)
 
     def dead_letter(self, dead_letter_id: int) -> tuple[str, bytes, datetime]:
         """Give a dead letter's source, payload and time of receipt.

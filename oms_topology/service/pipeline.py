@@ -18,6 +18,7 @@ from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from types import TracebackType
     from typing import Self
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from oms_topology.graph.impact import Impact
-    from oms_topology.model import Receipt, Signal
+    from oms_topology.model import Receipt, Signal, StreamPosition
     from oms_topology.persistence.explain import Explanation
 
 __all__ = ["Pipeline"]
@@ -99,6 +100,43 @@ class Pipeline:
         receipt = self._store.record(signal, canonical_text(decode(source, payload)), _raw_bytes(payload))
         self._maintain(receipt)
         return receipt
+
+    def handle_batch(
+        self,
+        messages: Sequence[tuple[str, bytes]],
+        *,
+        received_at: datetime | None = None,
+        positions: Sequence[StreamPosition] = (),
+    ) -> tuple[Receipt, ...]:
+        """Take many messages in, and note with them how far their streams have been read.
+
+        Parameters
+        ----------
+        messages : sequence of (str, bytes)
+            Providers and messages, in any order.
+        received_at : aware datetime, optional
+            When they came; now when left out.
+        positions : sequence of StreamPosition
+            Where their streams go on after these messages; recorded after all effects, never before.
+
+        Returns
+        -------
+        tuple of Receipt
+            One for each message, in their order.
+
+        Raises
+        ------
+        StoreUnavailableError, ConflictError
+            No position was recorded; the same call may work later, and what was recorded of it is a
+            duplicate then.
+        StoreError
+            The database refused one of the messages; a later call will fail too.
+        """
+        receipts = tuple(
+            self.handle(source, payload, received_at=received_at) for source, payload in messages
+        )
+        self._store.record_positions(positions)
+        return receipts
 
     def replay(self, dead_letter_id: int) -> Receipt:
         """Take a dead letter up again, after what it lacked has been supplied; it stays, marked.
