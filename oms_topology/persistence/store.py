@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -13,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from oms_topology.errors import StoreError, UnknownDeadLetterError
 from oms_topology.model import Receipt
 from oms_topology.persistence.database import translated_errors
+from oms_topology.persistence.parsed_form import parsed_form
 from oms_topology.persistence.stream_positions import record_positions
 
 if TYPE_CHECKING:
@@ -167,28 +167,8 @@ class Store:
         return self._connection
 
 
-def _time_text(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
-
-
-def signal_fields(signal: Signal) -> dict[str, Any]:
-    """Give a signal as the fields that ``oms_topology.parse_scada`` gives for the same message."""
-    return {
-        "source_event_id": signal.source_event_id,
-        "content_hash": signal.content_hash,
-        "device_kind": signal.device.kind.value,
-        "device_code": signal.device.code,
-        "power_status": signal.power_status.value,
-        "occurred_at": _time_text(signal.occurred_at),
-        "sent_at": _time_text(signal.sent_at),
-        "time_is_sound": signal.time_is_sound,
-        "details": {key: value or None for key, value in signal.details.items()},
-        "findings": [{"field": finding.field, "reason": finding.reason} for finding in signal.findings],
-    }
-
-
 def _parsed(signal: Signal) -> str:
-    return json.dumps(signal_fields(signal))
+    return json.dumps(parsed_form(signal))
 
 
 def _receipt(answer: dict[str, Any]) -> Receipt:

@@ -20,7 +20,7 @@ from oms_topology import Pipeline, Topology
 from oms_topology.errors import SignalParseError
 from oms_topology.events import parse
 from oms_topology.events.json_text import canonical_text, content_hash, read_json
-from oms_topology.persistence.store import signal_fields
+from oms_topology.persistence.parsed_form import parsed_form
 from tests.acceptance.scada_grid import NETWORK, Grid, at
 
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ def read_by_python(message: str, zone: str = "UTC") -> dict[str, Any]:
         (signal,) = parse("scada", message, received_at=RECEIVED, zone=ZoneInfo(zone))
     except SignalParseError as error:
         return {"error": {"field": error.field, "reason": error.reason}}
-    return signal_fields(signal)
+    return parsed_form(signal)
 
 
 def read_by_sql(connection: psycopg.Connection[Any], message: str) -> dict[str, Any]:
