@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Forest", "grow", "hops"]
 
 _UNREACHED = np.iinfo(np.int32).max
+_FEW_LEVELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def grow(
     branch: NDArray[np.int32],
     sources: NDArray[np.int32],
     devices: int,
+    depth: NDArray[np.int32] | None = None,
 ) -> Forest:
     """Orient a network from its sources: fewest hops, ties to the lowest branch row.
 
@@ -117,6 +120,8 @@ def grow(
         Device rows where power enters; each is the root of a tree of its own.
     devices : int
         How many devices there are.
+    depth : int32 array, one per device, optional
+        What :func:`hops` gives for the same network, where it is known already.
 
     Returns
     -------
@@ -130,7 +135,8 @@ def grow(
     >>> forest.order.tolist(), forest.size.tolist(), forest.parent.tolist()
     ([0, 1, 3, 2], [4, 2, 1, 1, 0], [-1, 0, 0, 1, -1])
     """
-    depth = hops(start, end, sources, devices)
+    if depth is None:
+        depth = hops(start, end, sources, devices)
     parent_branch = _feeding_branch(depth, start, end, branch)
     parent = np.full(devices, -1, dtype=np.int32)
     by_row = np.full(int(branch.max(initial=-1)) + 1, -1, dtype=np.int32)
@@ -156,22 +162,53 @@ def _feeding_branch(
 def _preorder(
     parent: NDArray[np.int32], depth: NDArray[np.int32], devices: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Two depth-first passes, children forwards and backwards, give every subtree its size.
+    """Place and size of every subtree, and the rows in preorder; children stand in row order."""
+    reached = np.flatnonzero(depth >= 0).astype(np.int32)
+    above = np.where(depth[reached] == 0, np.int32(devices), parent[reached])
+    starts, at = grouped(above, devices + 1)
+    children = reached[at]
+    if depth.max(initial=0) < _FEW_LEVELS:
+        position, size = _by_levels(parent, depth, children)
+    else:
+        position, size = _by_two_passes(depth, starts, children)
+    order = np.empty(len(reached), dtype=np.int32)
+    order[position[children]] = children
+    return position, size, order
+
+
+def _by_levels(
+    parent: NDArray[np.int32], depth: NDArray[np.int32], children: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Add up sizes from the lowest level upwards, then hand out places downwards."""
+    devices = len(parent)
+    size, position = np.zeros(devices + 1, dtype=np.int32), np.full(devices + 1, -1, dtype=np.int32)
+    size[children] = 1
+    cuts, at = grouped(depth[children], int(depth.max(initial=0)) + 1)
+    levels = [children[at[begin:end]] for begin, end in pairwise(cuts.tolist())]
+    runs = [np.flatnonzero(np.diff(parent[level], prepend=_UNREACHED)) for level in levels]
+    for level, run in zip(levels[:0:-1], runs[:0:-1], strict=True):
+        size[parent[level[run]]] += np.add.reduceat(size[level], run)
+    for level, run in zip(levels, runs, strict=True):
+        before = np.cumsum(size[level]) - size[level]
+        first = np.repeat(before[run], np.diff(run, append=len(level)))
+        position[level] = position[parent[level]] + 1 + before - first
+    return position[:devices], size[:devices]
+
+
+def _by_two_passes(
+    depth: NDArray[np.int32], starts: NDArray[np.int32], children: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Go depth first twice, children forwards and backwards: at any depth that takes two passes.
 
     A node comes after its ancestors and all that stands left of it in the one pass, after its
     ancestors and all that stands right of it in the other; what is in neither is below it.
     """
-    reached = np.flatnonzero(depth >= 0).astype(np.int32)
-    above = np.where(depth[reached] == 0, np.int32(devices), parent[reached])
-    starts, rows = grouped(above, devices + 1)
-    forward = _depth_first(starts, reached[rows], devices)
-    backward = _depth_first(len(rows) - starts[::-1], devices - reached[rows][::-1], 0)[::-1]
-    position = forward[:devices] - 1
+    devices, count = len(depth), len(children)
+    forward = _depth_first(starts, children, devices)
+    backward = _depth_first(count - starts[::-1], devices - children[::-1], 0)[::-1]
     size = np.zeros(devices, dtype=np.int32)
-    size[reached] = len(reached) + 1 + (depth[reached] + 1) - forward[reached] - backward[reached]
-    order = np.empty(len(reached), dtype=np.int32)
-    order[position[reached]] = reached
-    return position, size, order
+    size[children] = count + 1 + (depth[children] + 1) - forward[children] - backward[children]
+    return forward[:devices] - 1, size
 
 
 def _depth_first(starts: NDArray[np.int32], children: NDArray[np.int32], root: int) -> NDArray[np.int32]:

@@ -82,9 +82,11 @@ def grown(
         closed, start, end = closed[inside], local[start[inside]], local[end[inside]]
         sources = local[sources]
         sources = sources[sources >= 0]
-    is_alive = hops(start, end, sources, count) >= 0
-    roots = np.union1d(sources, _island_roots(start, end, is_alive)).astype(np.int32)
-    forest = grow(start, end, closed, roots, count)
+    depth = hops(start, end, sources, count)
+    is_alive = depth >= 0
+    islands = _island_roots(start, end, is_alive)
+    roots = np.union1d(sources, islands).astype(np.int32)
+    forest = grow(start, end, closed, roots, count, None if len(islands) else depth)
     idle = np.setdiff1d(closed, forest.parent_branch[forest.parent_branch >= 0], assume_unique=True)
     return forest, is_alive, set(idle.tolist())
 
@@ -131,7 +133,7 @@ def plant(
         Where everything stands. Linear.
     """
     count, order = len(devices), forest.order
-    starts, at = grouped(forest.position[feeds], count)
+    starts, at = grouped(forest.position.take(feeds), count)
     top = np.flatnonzero(forest.depth[order] == 0)
     tree = np.zeros(count, dtype=np.int32)
     tree[top[1:]] = 1
@@ -145,9 +147,12 @@ def plant(
     parent[place[fed]] = place[forest.position[above[fed]]]
     ends = np.append(top[1:], count)
     first[ends + np.arange(len(top))] = starts[ends]
-    base, first_tree, offset = arena.append(device_at, size, parent, tree_at, first, meters[at])
+    is_every_row = not len(meters) or meters.item(-1) == len(meters) - 1
+    rows = at if is_every_row else meters[at]
+    base, first_tree, offset = arena.append(device_at, size, parent, tree_at, first, rows)
     position = np.empty(count, dtype=np.int32)
     position[order] = place + np.int32(base)
     position[~is_alive] = -2 - position[~is_alive]
     trees = range(first_tree, first_tree + len(top))
-    return Planting(devices, position, trees, offset, idle, int(is_alive[feeds].sum()))
+    supplied = len(feeds) if is_alive.all() else int(is_alive[feeds].sum())
+    return Planting(devices, position, trees, offset, idle, supplied)

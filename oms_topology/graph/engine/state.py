@@ -235,8 +235,12 @@ class SupplyState:
         forest, is_alive, idle = grown(self.network, self.is_open)
         devices = np.arange(len(self.position), dtype=np.int32)
         own = self.network.columns.meter_device
-        meters = np.flatnonzero(own >= 0).astype(np.int32)
-        self._take(plant(self.arena, forest, is_alive, devices, meters, own[meters], idle))
+        if own.min(initial=0) >= 0:
+            meters, feeds = np.arange(len(own), dtype=np.int32), own
+        else:
+            meters = np.flatnonzero(own >= 0).astype(np.int32)
+            feeds = own[meters]
+        self._take(plant(self.arena, forest, is_alive, devices, meters, feeds, idle))
         self.feed_again(self.network.backups.meters())
 
     def _take(self, planting: Planting) -> None:
