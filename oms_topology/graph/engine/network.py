@@ -20,6 +20,8 @@ from oms_topology.graph.troubles import Troubles
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from numpy.typing import NDArray
 
     from oms_topology.model import NetworkColumns
@@ -219,15 +221,28 @@ class Network:
             if not (self._early_branches(end) == branch).any():
                 self._later_branches.setdefault(end, set()).add(branch)
 
-    def _early_branches(self, device: int) -> NDArray[np.int32]:
-        """Those that ended at a device when they were all sorted; some may end elsewhere by now."""
+    @property
+    def sorted_branches(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The branches by device as they were sorted once, when first asked for.
+
+        Those that ended at device ``d`` then are ``rows[starts[d]:starts[d + 1]]``; some may end elsewhere
+        by now, and those that came since are :attr:`later_branches`. Devices added since have no start.
+        """
         if self._incident is None:
             columns = self.columns
             ends = np.stack((columns.branch_from, columns.branch_to), axis=1).ravel()
             starts, at = grouped(ends.astype(np.int32), len(columns.device_code))
             self._incident = starts, (at // 2).astype(np.int32)
             self._later_branches = {}
-        starts, rows = self._incident
+        return self._incident
+
+    @property
+    def later_branches(self) -> Mapping[int, Collection[int]]:
+        """By device, the branches that end there since :attr:`sorted_branches` were sorted."""
+        return self._later_branches
+
+    def _early_branches(self, device: int) -> NDArray[np.int32]:
+        starts, rows = self.sorted_branches
         return rows[starts[device] : starts[device + 1]] if device + 1 < len(starts) else rows[:0]
 
     def branches_at(self, device: int) -> list[int]:

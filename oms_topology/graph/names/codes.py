@@ -91,16 +91,16 @@ class Names:
             shared.update(code for code in codes if code in seen or seen.add(code))  # type: ignore[func-returns-value]
         if not shared:
             return
+        kinds, row_kinds = {kind.value: kind for kind in DeviceKind}, columns.device_kind.tolist()
         for row, code in enumerate(codes):
             if code in shared:
-                self.shared.setdefault(code, []).append((DeviceKind(columns.device_kind[row]), row))
-                self.devices.pop(code, None)
-        for code in shared:
-            places = self.shared.setdefault(code, [])
-            if code in self.switch_rows:
-                places.append((DeviceKind.SWITCH, self.switch_rows[code][0]))
-            if (meter := self.meters.row(code)) >= 0:
-                places.append((DeviceKind.METER, meter))
+                self.shared.setdefault(code, []).append((kinds[row_kinds[row]], row))
+        self.devices = _Rows(pair for pair in self.devices.items() if pair[0] not in shared)
+        for code in shared & self.switch_rows.keys():
+            self.shared.setdefault(code, []).append((DeviceKind.SWITCH, self.switch_rows[code][0]))
+        meters = self.meters.rows(self.meters.shared_codes).tolist()
+        for code, row in zip(self.meters.shared_codes, meters, strict=True):
+            self.shared.setdefault(code, []).append((DeviceKind.METER, row))
 
     def fork(self) -> Names:
         """Make names that know the same codes and take new meters on their own."""

@@ -73,11 +73,11 @@ class Landmarks:
     def has_branch(self, state: SupplyState, device: int) -> bool:
         """Tell whether a branch of the kinds may end at a device."""
         marks = self._marks
-        return device >= len(marks) or marks[device] > 1 or device in state.network._later_branches
+        return device >= len(marks) or marks[device] > 1 or device in state.network.later_branches
 
     def next(self, state: SupplyState, place: int) -> int:
         """Climb from a place to the first, itself included, whose device is worth a look; -1 for none."""
-        arena, marks, later = state.arena, self._marks, state.network._later_branches
+        arena, marks, later = state.arena, self._marks, state.network.later_branches
         device_at, parents, known = arena.device_at, arena.parents, len(marks)
         for _ in range(_FEW_STEPS):
             if place < 0:
@@ -128,7 +128,7 @@ def landmarks_of_kinds(network: Network, words: frozenset[str]) -> Landmarks:
     TopologyError
         A word is no kind that this network has or that is known.
     """
-    starts, rows = _incident(network)
+    starts, rows = network.sorted_branches
 
     def make() -> Landmarks:
         columns = network.columns
@@ -144,15 +144,6 @@ def landmarks_of_kinds(network: Network, words: frozenset[str]) -> Landmarks:
         return Landmarks(words, marks)
 
     return _landmarks.of((rows,), words, make)
-
-
-def _incident(network: Network) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the branches by device as they were sorted once: ``rows[starts[d]:starts[d + 1]]``."""
-    if network._incident is None and len(network.columns.device_code):
-        network.branches_at(0)
-    if network._incident is None:
-        return np.zeros(1, dtype=np.int32), np.empty(0, dtype=np.int32)
-    return network._incident
 
 
 def _ends_at(
@@ -182,7 +173,7 @@ def _matches(kind: str, words: frozenset[str]) -> bool:
 
 def landmarks_of_phases(network: Network) -> Landmarks:
     """Find the devices at which branches end that are known not to carry all phases."""
-    starts, rows = _incident(network)
+    starts, rows = network.sorted_branches
     phases = network.columns.branch_phases
 
     def make() -> Landmarks:
@@ -196,10 +187,10 @@ def branches_among(network: Network, devices: NDArray[np.integer]) -> NDArray[np
 
     Where branches have been given other ends, some that ended at one of the devices may be among them.
     """
-    starts, rows = _incident(network)
+    starts, rows = network.sorted_branches
     early = devices[devices < len(starts) - 1]
     found = rows[listed(starts[early], starts[early + 1] - starts[early])]
-    later = network._later_branches
+    later = network.later_branches
     if later:
         here = set(devices.tolist())
         more = [row for device, rows in list(later.items()) if device in here for row in list(rows)]
