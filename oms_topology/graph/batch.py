@@ -25,6 +25,7 @@ __all__ = ["Batches", "feeding_places"]
 
 _Answer = TypeVar("_Answer")
 _FEW_STATUSES = 256
+_MANY = 1_000
 _MOST_ROWS = np.iinfo(np.int32).max
 
 
@@ -284,10 +285,10 @@ def _meter_rows(state: SupplyState, numbers: list[str]) -> NDArray[np.int32]:
     return rows
 
 
-def _places(state: SupplyState, devices: Asked) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the place of each device, negative where it supplies nothing; and its row where it is a meter."""
+def _rows(state: SupplyState, devices: Asked) -> tuple[NDArray[np.integer], NDArray[np.int32]]:
+    """Give the row of each device, -1 where it supplies nothing; and its row where it is a meter."""
     if isinstance(devices, np.ndarray) and devices.dtype.kind in "iu":
-        return _places_of_rows(state, devices), np.empty(0, dtype=np.int32)
+        return devices, np.empty(0, dtype=np.int32)
     network, codes = state.network, [str(code) for code in devices]
     rows, meters = network.names.rows(codes, network.columns)
     for at in np.flatnonzero((rows < 0) & (meters < 0)).tolist():
@@ -296,7 +297,7 @@ def _places(state: SupplyState, devices: Asked) -> tuple[NDArray[np.int32], NDAr
             meters[at] = row
         else:
             rows[at] = state.below_branch(row) if kind is DeviceKind.SWITCH else row
-    return _places_of_rows(state, rows), meters
+    return rows, meters
 
 
 def _places_of_rows(state: SupplyState, rows: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -319,7 +320,8 @@ def _places_of_rows(state: SupplyState, rows: NDArray[np.integer]) -> NDArray[np
 
 def _spans(state: SupplyState, devices: Asked) -> tuple[Any, Any, Any]:
     """Give where in ``meter_at`` the meters of each device begin and end; and the meters asked for."""
-    places, meters = _places(state, devices)
+    rows, meters = _rows(state, devices)
+    places = _places_of_rows(state, rows)
     if not len(places) or places.min() >= 0:
         return *meter_spans(state, places), meters
     begin, end = meter_spans(state, np.maximum(places, 0))
@@ -327,11 +329,26 @@ def _spans(state: SupplyState, devices: Asked) -> tuple[Any, Any, Any]:
 
 
 def _counts(state: SupplyState, devices: Asked) -> NDArray[np.int32]:
-    begin, end, meters = _spans(state, devices)
-    counts: NDArray[np.int32] = end - begin
+    rows, meters = _rows(state, devices)
+    counts = _counts_of_rows(state, rows)
     if len(meters):
         counts[meters >= 0] = 1
     return counts
+
+
+def _counts_of_rows(state: SupplyState, rows: NDArray[np.integer]) -> NDArray[np.int32]:
+    if len(rows) >= _MANY and rows.dtype == np.int32:
+        from oms_topology.graph.traces import batch_kernels
+
+        known, position = len(state.network.columns.device_code), state.position
+        arena, counts = state.arena, np.empty(len(rows), dtype=np.int32)
+        if batch_kernels.is_compiled and batch_kernels.count_below(
+            position, arena.size, arena.tree, state.layout, arena.first, rows, known, counts
+        ):
+            return counts
+    begin, end, _ = _spans(state, rows)
+    found: NDArray[np.int32] = end - begin
+    return found
 
 
 def _lists(state: SupplyState, devices: Asked) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -24,6 +24,7 @@ __all__ = ["MeterSet"]
 
 _LABELS = tuple(kind.value for kind in DeviceKind if kind not in (DeviceKind.METER, DeviceKind.SWITCH))
 _FEEDING = (*_LABELS, "device", "kind")
+_MANY = 256
 _COLUMNS = {"customer_id": "meter_customer", "priority": "meter_priority"}
 
 
@@ -125,6 +126,10 @@ class MeterSet(AbstractSet[str]):
         rows: NDArray[np.int32] = self._state.arena.meter_at[self._first : self._first + self._count]
         rows.flags.writeable = False
         return rows
+
+    def _run(self) -> tuple[NDArray[np.int32], int]:
+        """Give an array in which the rows stand one after another, and where they begin."""
+        return (self._rows, 0) if self._top < 0 else (self._state.arena.meter_at, self._first)
 
     @property
     def places(self) -> NDArray[np.int32]:
@@ -361,6 +366,15 @@ class MeterSet(AbstractSet[str]):
         >>> net.downstream("F1").status_counts(np.array([0, 1, 1], dtype=np.int8)).tolist()
         [1, 2, 0]
         """
+        if self._count >= _MANY and kinds > 0 and _is_plain(statuses):
+            from oms_topology.graph.traces import batch_kernels
+
+            counts = np.zeros(kinds, dtype=np.intp)
+            rows, begin = self._run()
+            if batch_kernels.is_compiled and batch_kernels.histogram(
+                rows, begin, begin + self._count, statuses, counts
+            ):
+                return counts
         try:
             return np.bincount(statuses.take(self.rows), minlength=kinds)
         except (IndexError, TypeError, ValueError):
@@ -449,3 +463,7 @@ class MeterSet(AbstractSet[str]):
     def __repr__(self) -> str:
         shown = ", ".join(self.meter_numbers[:5].tolist())
         return f"MeterSet({len(self)} meters: {shown}{', ...' if len(self) > 5 else ''})"
+
+
+def _is_plain(statuses: NDArray[Any]) -> bool:
+    return statuses.ndim == 1 and statuses.dtype.kind in "iub" and statuses.dtype.isnative

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int32]
 
-__all__ = ["UNKNOWN", "climb", "common_of", "common_of_groups", "count_marked", "histograms", "is_compiled"]
+__all__ = [
+    "UNKNOWN",
+    "climb",
+    "common_of",
+    "common_of_groups",
+    "count_below",
+    "count_marked",
+    "histogram",
+    "histograms",
+    "is_compiled",
+]
 
 UNKNOWN = -3
 
@@ -87,6 +97,58 @@ def common_of_groups(
             low = parent[low]
         found[group] = low
     return found
+
+
+@compiled
+def count_below(
+    position: Integers,
+    size: Integers,
+    tree: Integers,
+    layout: NDArray[np.int64],
+    first: Integers,
+    devices: NDArray[Any],
+    known: int,
+    counts: Integers,
+) -> bool:
+    """Count the meters below device rows into ``counts``, 0 for -1 and without supply.
+
+    False when a row is none of the ``known`` ones, or a number leads nowhere: another thread wrote meanwhile.
+    """
+    known = min(known, len(position))
+    for row in range(len(devices)):
+        device = devices[row]
+        if device < -1 or device >= known:
+            return False
+        place = position[np.uint32(device)] if device >= 0 else -1
+        if place < 0:
+            counts[row] = 0
+            continue
+        at = np.uint32(place)
+        if at >= len(size) or np.uint32(tree[at]) >= len(layout):
+            return False
+        begin = np.uint64(layout[np.uint32(tree[at])] + place)
+        end = begin + np.uint64(size[at])
+        if begin >= end or end >= len(first):
+            return False
+        counts[row] = first[end] - first[begin]
+    return True
+
+
+@compiled
+def histogram(
+    meter_at: Integers, begin: int, end: int, statuses: NDArray[Any], counts: NDArray[np.int64]
+) -> bool:
+    """Add up in ``counts`` the statuses of ``meter_at[begin:end]``; False when one has no place there."""
+    known, kinds = np.uint64(len(statuses)), np.uint64(len(counts))
+    for at in range(np.uint64(begin), np.uint64(end)):
+        meter = np.uint64(meter_at[at])
+        if meter >= known:
+            return False
+        status = np.uint64(statuses[meter])
+        if status >= kinds:
+            return False
+        counts[status] += 1
+    return True
 
 
 @compiled
