@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousDeviceError",
+    "BrokerError",
     "ConflictError",
     "EmbeddedServerError",
     "MissingExtraError",
@@ -185,6 +186,20 @@ class StoreError(OmsTopologyError):
         self.sqlstate = sqlstate or ""
         code = f"SQLSTATE {sqlstate}" if sqlstate else "refused by the driver"
         super().__init__(f"The database refused to record the message ({code}); nothing was recorded.")
+
+
+class BrokerError(OmsTopologyError):
+    """The message broker will not have this reader: rights, credentials, or options that make no sense.
+
+    Attributes
+    ----------
+    code : str
+        The client library's name of the reason.
+    """
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(f"The broker cannot be read from ({code}); check its address, rights and options.")
 
 
 class UnknownDeadLetterError(OmsTopologyError, KeyError):

@@ -17,6 +17,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from oms_topology.errors import (
+    BrokerError,
     ConflictError,
     EmbeddedServerError,
     MissingExtraError,
@@ -56,6 +57,7 @@ USAGE: Final = 2
 UNAVAILABLE: Final = 3
 
 _UNAVAILABLE_ERRORS = (
+    BrokerError,
     StoreUnavailableError,
     ConflictError,
     EmbeddedServerError,

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path  # noqa: TC003
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -25,17 +26,20 @@ from oms_topology.cli.common import (
     subcommands,
     table,
 )
-from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, read_json
-from oms_topology.service.pipeline import Pipeline
+from oms_topology.cli.consuming import consume
+from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, canonical_text, read_json
+from oms_topology.service.consumers.settings import STREAMS
+from oms_topology.service.consumers.writer import BatchWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from oms_topology.model import Receipt
 
 __all__ = ["Replay", "commands", "read_message", "replay"]
 
-commands = subcommands("Messages of the providers: replay a recording.")
+commands = subcommands("Messages of the providers: consume a broker's, replay a recording.")
+commands.command("consume")(consume)
 
 _LISTED_DEAD_LETTERS = 20
 
@@ -91,18 +95,26 @@ def replay_file(
     file: Annotated[
         Path,
         typer.Argument(
-            help='JSON lines: {"source": "scada", "payload": {...}}, or bare SCADA messages; - for stdin.',
+            help='JSON lines: {"source": "onu", "payload": {...}}, or bare messages; - for stdin.',
         ),
     ],
     *,
+    source: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Of bare messages: {', '.join(STREAMS)}.")
+    ] = "scada",
+    batch_messages: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Messages in one transaction.")
+    ] = 500,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take recorded messages in, one after another; 1 if any ended among the dead letters."""
+    """Take recorded messages in, in their order; 1 if any ended among the dead letters."""
+    if source not in STREAMS:
+        raise typer.BadParameter(f"no such source: {source}", param_hint="--source")
     with ExitStack() as stack:
         lines = _with_progress(stack, *_stream(stack, file))
-        pipe = stack.enter_context(Pipeline(stack.enter_context(opened(database))))
-        result = replay(pipe, lines)
+        writer = stack.enter_context(BatchWriter(stack.enter_context(opened(database))))
+        result = replay(writer, lines, bare_source=source, batch_messages=batch_messages)
     if as_json:
         emit_json(result)
     else:
@@ -111,8 +123,21 @@ def replay_file(
         raise typer.Exit(FINDINGS)
 
 
-def replay(pipe: Pipeline, lines: Iterator[bytes]) -> Replay:
-    """Feed JSON lines to a pipeline, in their order; empty lines are left out.
+def replay(
+    writer: BatchWriter, lines: Iterable[bytes], *, bare_source: str = "scada", batch_messages: int = 500
+) -> Replay:
+    """Feed JSON lines to a writer, in their order; empty lines are left out.
+
+    Parameters
+    ----------
+    writer : BatchWriter
+        Where they are recorded.
+    lines : iterable of bytes
+        See :func:`read_message`.
+    bare_source : str
+        The provider of lines that name none.
+    batch_messages : int
+        How many messages go into one transaction at the most.
 
     Returns
     -------
@@ -122,38 +147,44 @@ def replay(pipe: Pipeline, lines: Iterator[bytes]) -> Replay:
     Raises
     ------
     StoreUnavailableError, ConflictError
-        The lines before are recorded; replaying all again changes nothing of what they did.
+        The batches before are recorded; replaying all again changes nothing of what they did.
     """
     result, began_at = Replay(), time.perf_counter()
-    for line_no, line in enumerate(lines, start=1):
-        if line.strip():
-            source, payload = read_message(line.strip())
-            result.count(line_no, pipe.handle(source, payload))
+    numbered = ((line_no, line.strip()) for line_no, line in enumerate(lines, start=1))
+    written = ((line_no, read_message(line, bare_source)) for line_no, line in numbered if line)
+    while batch := list(islice(written, batch_messages)):
+        receipts = writer.write([message for _, message in batch])
+        for (line_no, _), receipt in zip(batch, receipts, strict=True):
+            result.count(line_no, receipt)
     result.duration_s = time.perf_counter() - began_at
     return result
 
 
-def read_message(line: bytes) -> tuple[str, bytes | str | dict[str, Any]]:
-    """Tell the source of a recorded line, and give the message as it came.
+def read_message(line: bytes, bare_source: str = "scada") -> tuple[str, bytes]:
+    """Tell the source of a recorded line, and give the message.
 
     Examples
     --------
-    >>> read_message(b'{"source": "scada", "payload": {"feederId": "F1"}}')
-    ('scada', {'feederId': 'F1'})
+    >>> read_message(b'{"source": "onu", "payload": {"onuId": 7}}')
+    ('onu', b'{"onuId": 7}')
+    >>> read_message(b'{"source": "kaifa", "payload": "<soap:Envelope/>"}')
+    ('kaifa', b'<soap:Envelope/>')
     >>> read_message(b'{"feederId": "F1", "source": "SCADA-Simulator"}')
     ('scada', b'{"feederId": "F1", "source": "SCADA-Simulator"}')
     """
     if len(line) > MAX_PAYLOAD_BYTES:
-        return "scada", line
+        return bare_source, line
     try:
         record = read_json(line)
     except ValueError:
-        return "scada", line
+        return bare_source, line
     if isinstance(record, dict) and isinstance(record.get("source"), str):
         payload = record.get("payload")
-        if isinstance(payload, (dict, str)):
-            return record["source"], payload
-    return "scada", line
+        if isinstance(payload, str):
+            return record["source"], payload.encode("utf-8", "surrogatepass")
+        if isinstance(payload, dict):
+            return record["source"], canonical_text(payload).encode("utf-8", "surrogatepass")
+    return bare_source, line
 
 
 def _stream(stack: ExitStack, file: Path) -> tuple[BinaryIO, int | None]:
