@@ -42,14 +42,17 @@ COMMENT ON TABLE oms_topology.signal IS
 CREATE TABLE oms_topology.meter_report (
     meter_no        integer NOT NULL,
     occurred_at     timestamptz NOT NULL,
-    power_status    text NOT NULL,
+    power_status    text,
+    communication_status text,
     source          text NOT NULL,
     source_event_id text NOT NULL,
     signal_no       bigint,
-    CONSTRAINT meter_report_pkey PRIMARY KEY (meter_no, occurred_at, source, source_event_id),
-    CONSTRAINT meter_report_power_status_check CHECK (power_status IN ('on', 'off'))
+    CONSTRAINT meter_report_power_status_check CHECK (power_status IN ('on', 'off')),
+    CONSTRAINT meter_report_communication_status_check CHECK (communication_status IN ('online', 'offline'))
 );
-COMMENT ON TABLE oms_topology.meter_report IS 'What each meter itself said of its power, and when; source system is an UPDATE by an old service.';
+CREATE INDEX meter_report_meter_idx ON oms_topology.meter_report (meter_no, occurred_at);
+COMMENT ON TABLE oms_topology.meter_report IS
+    'What each meter itself said, and when; NULL where it said nothing of it. Source system is an UPDATE by an old service.';
 
 CREATE TABLE oms_topology.device_state (
     device_no        integer PRIMARY KEY,

@@ -136,7 +136,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         UNION
         SELECT f.meter_no, r.occurred_at, e.lost_at, e.live_at, NULL
         FROM feed f
-        JOIN oms_topology.meter_report r ON r.meter_no = f.meter_no AND r.occurred_at >= p_from
+        JOIN oms_topology.meter_report r ON r.meter_no = f.meter_no AND r.occurred_at >= p_from AND r.power_status IS NOT NULL
         JOIN fed e ON e.feed_no = f.feed_no AND r.occurred_at > e.at AND r.occurred_at < COALESCE(e.until, 'infinity')
     ), heard AS (
         SELECT e.meter_no, e.at, e.lost_at, e.live_at, e.signal_no,
@@ -148,10 +148,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             FROM oms_topology.meter_report r
             LEFT JOIN oms_topology.source_setting s ON s.source = r.source
             LEFT JOIN oms_topology.signal g ON g.signal_no = r.signal_no
-            WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at
+            WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at AND r.power_status IS NOT NULL
               AND NOT (r.source = 'system' AND r.power_status = 'off')
             ORDER BY g.time_is_sound IS NOT FALSE DESC, r.occurred_at DESC, s.reliability DESC,
-                     r.source_event_id COLLATE "C" DESC
+                     r.source_event_id COLLATE "C" DESC, g.content_hash COLLATE "C" DESC
             LIMIT 1) o ON true
         LEFT JOIN LATERAL (
             SELECT r.occurred_at FROM oms_topology.meter_report r

@@ -1,20 +1,42 @@
 -- What meters say of themselves: one set-based write for all providers.
 
--- Records one signal's report for its meters: power_status on, off or NULL (says nothing of power),
--- communication_status online, offline or NULL. Appends to the audit what changed.
+-- One meter's part in a signal.
+CREATE TYPE oms_topology.meter_said AS (
+    round_no integer, meter_no integer, signal_no bigint, source text, source_event_id text, content_hash text,
+    record_id text, power_status text, communication_status text, occurred_at timestamptz, is_sound boolean,
+    reliability smallint, confidence numeric, metadata jsonb
+);
+
+-- Pairs of a signal and a meter as what each meter said. A meter's first in order of time is its round 1,
+-- its next round 2 ..., so that one statement writes a whole round.
+CREATE FUNCTION oms_topology.meters_said(
+    p_signal_nos bigint[], p_meter_nos integer[], p_communication_statuses text[], p_metadata jsonb[]
+) RETURNS oms_topology.meter_said[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT ROW(row_number() OVER (PARTITION BY u.meter_no ORDER BY s.occurred_at, c.reliability,
+                                      s.source_event_id COLLATE "C", s.content_hash COLLATE "C"),
+                   u.meter_no, s.signal_no, s.source, s.source_event_id, s.content_hash, s.record_id,
+                   NULLIF(s.power_status, 'unknown'), u.communication_status, s.occurred_at, s.time_is_sound,
+                   c.reliability, c.confidence, u.metadata)::oms_topology.meter_said
+        FROM unnest(p_signal_nos, p_meter_nos, p_communication_statuses, p_metadata)
+             AS u (signal_no, meter_no, communication_status, metadata)
+        JOIN oms_topology.signal s ON s.signal_no = u.signal_no
+        JOIN oms_topology.source_setting c ON c.source = s.source);
+END $$;
+
+-- Records what signals say of their meters, in one set-based write: pairs of signal and meter, with the
+-- communication status that each implies (or NULL) and what the audit keeps beside it. The signals' own
+-- power_status counts. Appends to the audit what changed.
 CREATE FUNCTION oms_topology.record_meter_reports(
-    p_signal_no bigint, p_meter_nos integer[], p_power_status text, p_communication_status text,
-    p_metadata jsonb DEFAULT NULL
-) RETURNS integer
+    p_signal_nos bigint[], p_meter_nos integer[], p_communication_statuses text[], p_metadata jsonb[]
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    said    oms_topology.signal;
-    setting oms_topology.source_setting;
-    late    integer[];
-    changed integer := 0;
+    said oms_topology.meter_said[];
+    late integer[] := '{}';
 BEGIN
-    SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
-    SELECT * INTO STRICT setting FROM oms_topology.source_setting WHERE source = said.source;
     PERFORM oms_topology.settle();
     PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.segment'), s.segment_no)
     FROM (SELECT DISTINCT segment_no FROM public.oms_meters
@@ -22,83 +44,111 @@ BEGIN
     PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
     ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;
 
-    IF p_communication_status IS NOT NULL AND said.time_is_sound THEN
-        PERFORM oms_topology.record_communication(said, p_meter_nos, p_communication_status, setting.confidence);
+    said := oms_topology.meters_said(p_signal_nos, p_meter_nos, p_communication_statuses, p_metadata);
+    INSERT INTO oms_topology.meter_report
+        (meter_no, occurred_at, power_status, communication_status, source, source_event_id, signal_no)
+    SELECT w.meter_no, w.occurred_at, w.power_status, w.communication_status, w.source, w.source_event_id, w.signal_no
+    FROM unnest(said) w WHERE w.power_status IS NOT NULL OR w.communication_status IS NOT NULL
+    ORDER BY w.meter_no, w.occurred_at;
+    FOR round IN 1 .. (SELECT max(w.round_no) FROM unnest(said) w) LOOP
+        late := late || oms_topology.record_round(
+            ARRAY(SELECT w FROM unnest(said) w WHERE w.round_no = round));
+    END LOOP;
+    IF late <> '{}' THEN
+        PERFORM oms_topology.reassess_meters(w.meter_nos, w.first_at, w.signal_no)
+        FROM (SELECT array_agg(DISTINCT w.meter_no) AS meter_nos, min(w.occurred_at) AS first_at, max(w.signal_no) AS signal_no
+              FROM unnest(said) w WHERE w.power_status IS NOT NULL AND w.meter_no = ANY (late)) w;
     END IF;
-    IF p_power_status IS NULL THEN
-        RETURN 0;
-    END IF;
-    INSERT INTO oms_topology.meter_report (meter_no, occurred_at, power_status, source, source_event_id, signal_no)
-    SELECT u.meter_no, said.occurred_at, p_power_status, said.source, said.source_event_id, p_signal_no
-    FROM unnest(p_meter_nos) AS u (meter_no) ORDER BY u.meter_no
-    ON CONFLICT DO NOTHING;
+END $$;
 
-    SELECT array_agg(m.meter_no) INTO late FROM public.oms_meters m
-    WHERE m.meter_no = ANY (p_meter_nos)
-      AND (NOT said.time_is_sound OR m.own_power_at >= said.occurred_at OR m.supply_lost_at >= said.occurred_at
-           OR m.supply_live_at >= said.occurred_at OR m.last_power_change >= said.occurred_at);
-    IF late IS NOT NULL THEN
-        PERFORM oms_topology.reassess_meters(late, said.occurred_at, p_signal_no);
-    END IF;
-
-    WITH target AS (
-        SELECT meter_no, oms_topology.power_of(supply_lost_at, supply_live_at, p_power_status, said.occurred_at) AS power
-        FROM public.oms_meters
-        WHERE meter_no = ANY (p_meter_nos) AND meter_no <> ALL (COALESCE(late, '{}'))
+-- One report each of different meters whose rows are locked. Gives the meters whose rows alone cannot
+-- decide their power, because the report came late or without a sound time.
+CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[]) RETURNS integer[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    late integer[];
+BEGIN
+    WITH target AS MATERIALIZED (
+        SELECT w.*, m.id, m.power_status AS power_before, m.communication_status AS communication_before,
+               COALESCE(w.power_status IS NOT NULL AND w.is_sound
+                        AND (m.own_power_at IS NULL OR m.own_power_at < w.occurred_at)
+                        AND (m.supply_lost_at IS NULL OR m.supply_lost_at < w.occurred_at)
+                        AND (m.supply_live_at IS NULL OR m.supply_live_at < w.occurred_at)
+                        AND (m.last_power_change IS NULL OR m.last_power_change < w.occurred_at), false) AS sets_power,
+               COALESCE(w.communication_status IS NOT NULL AND w.is_sound
+                        AND (m.last_communication IS NULL OR m.last_communication < w.occurred_at
+                             OR m.last_communication = w.occurred_at AND oms_topology.is_last_word(w)), false) AS sets_communication,
+               oms_topology.power_of(m.supply_lost_at, m.supply_live_at, w.power_status, w.occurred_at) AS power
+        FROM unnest(p_said) w JOIN public.oms_meters m ON m.meter_no = w.meter_no
     ), updated AS (
         UPDATE public.oms_meters m
-        SET previous_power_status = m.power_status, power_status = t.power,
-            own_power_status = p_power_status, own_power_at = said.occurred_at,
-            last_power_change = CASE WHEN m.power_status IS DISTINCT FROM t.power
-                THEN said.occurred_at ELSE m.last_power_change END,
-            last_status_change = CASE WHEN m.power_status IS DISTINCT FROM t.power
-                THEN GREATEST(m.last_status_change, said.occurred_at) ELSE m.last_status_change END,
-            power_signal_no = p_signal_no, updated_at = clock_timestamp()
-        FROM target t WHERE m.meter_no = t.meter_no
-        RETURNING m.id, m.previous_power_status AS before, m.power_status AS after
+        SET previous_power_status = CASE WHEN t.sets_power THEN m.power_status ELSE m.previous_power_status END,
+            power_status = CASE WHEN t.sets_power THEN t.power ELSE m.power_status END,
+            own_power_status = CASE WHEN t.sets_power THEN t.power_status ELSE m.own_power_status END,
+            own_power_at = CASE WHEN t.sets_power THEN t.occurred_at ELSE m.own_power_at END,
+            last_power_change = CASE WHEN t.sets_power AND m.power_status IS DISTINCT FROM t.power
+                THEN t.occurred_at ELSE m.last_power_change END,
+            power_signal_no = CASE WHEN t.sets_power THEN t.signal_no ELSE m.power_signal_no END,
+            communication_status = CASE WHEN t.sets_communication THEN t.communication_status ELSE m.communication_status END,
+            last_communication = CASE WHEN t.sets_communication THEN t.occurred_at ELSE m.last_communication END,
+            last_status_change = CASE
+                WHEN t.sets_power AND m.power_status IS DISTINCT FROM t.power
+                     OR t.sets_communication AND m.communication_status IS DISTINCT FROM t.communication_status
+                THEN GREATEST(m.last_status_change, t.occurred_at) ELSE m.last_status_change END,
+            updated_at = clock_timestamp()
+        FROM target t WHERE m.meter_no = t.meter_no AND (t.sets_power OR t.sets_communication)
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
              event_timestamp, confidence_score, metadata, created_at)
-        SELECT gen_random_uuid(), u.id, 'power_' || u.after, said.source,
-               COALESCE(said.record_id, said.source_event_id), u.before, u.after,
-               said.occurred_at, setting.confidence, p_metadata, clock_timestamp()
-        FROM updated u WHERE u.before IS DISTINCT FROM u.after
-        RETURNING 1
+        SELECT gen_random_uuid(), t.id, e.event_type, t.source, COALESCE(t.record_id, t.source_event_id),
+               e.before, e.after, t.occurred_at, t.confidence, e.metadata, clock_timestamp()
+        FROM target t
+        CROSS JOIN LATERAL (
+            SELECT 'power_' || t.power AS event_type, t.power_before AS before, t.power AS after, t.metadata
+            WHERE t.sets_power AND t.power_before IS DISTINCT FROM t.power
+            UNION ALL
+            SELECT CASE t.communication_status WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
+                   t.communication_before, t.communication_status, NULL
+            WHERE t.sets_communication AND t.communication_before IS DISTINCT FROM t.communication_status
+              AND t.communication_before IN ('online', 'offline')) e
     )
-    SELECT count(*) INTO changed FROM audited;
-    RETURN changed;
+    SELECT array_agg(t.meter_no) INTO late FROM target t WHERE t.power_status IS NOT NULL AND NOT t.sets_power;
+    RETURN COALESCE(late, '{}');
 END $$;
 
--- Communication is a status of its own: the newest report wins, and says nothing of power.
-CREATE FUNCTION oms_topology.record_communication(
-    p_said oms_topology.signal, p_meter_nos integer[], p_communication_status text, p_confidence numeric
-) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    WITH target AS (
-        SELECT meter_no, communication_status AS before FROM public.oms_meters
-        WHERE meter_no = ANY (p_meter_nos)
-          AND (last_communication IS NULL OR last_communication <= (p_said).occurred_at)
-    ), updated AS (
-        UPDATE public.oms_meters m
-        SET communication_status = p_communication_status,
-            last_communication = (p_said).occurred_at,
-            last_status_change = CASE WHEN m.communication_status IS DISTINCT FROM p_communication_status
-                THEN GREATEST(m.last_status_change, (p_said).occurred_at) ELSE m.last_status_change END,
-            updated_at = clock_timestamp()
-        FROM target t WHERE m.meter_no = t.meter_no
-        RETURNING m.id, t.before
-    )
-    INSERT INTO oms_topology.meter_status_event
-        (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
-         event_timestamp, confidence_score)
-    SELECT gen_random_uuid(), u.id,
-           CASE WHEN p_communication_status = 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
-           (p_said).source, COALESCE((p_said).record_id, (p_said).source_event_id), u.before, p_communication_status,
-           (p_said).occurred_at, p_confidence
-    FROM updated u
-    WHERE u.before IS DISTINCT FROM p_communication_status AND u.before IN ('online', 'offline')
-$$;
+-- Of several reports of one instant about reaching a meter the most reliable source's counts, then the
+-- greatest id: true if no other one stands before this.
+CREATE FUNCTION oms_topology.is_last_word(p_said oms_topology.meter_said) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN NOT EXISTS (
+        SELECT FROM oms_topology.meter_report r
+        JOIN oms_topology.signal s ON s.signal_no = r.signal_no
+        JOIN oms_topology.source_setting c ON c.source = r.source
+        WHERE r.meter_no = p_said.meter_no AND r.occurred_at = p_said.occurred_at
+          AND r.communication_status IS NOT NULL AND s.time_is_sound
+          AND (c.reliability, r.source_event_id COLLATE "C", s.content_hash COLLATE "C")
+              > (p_said.reliability, p_said.source_event_id COLLATE "C", p_said.content_hash COLLATE "C"));
+END $$;
+
+-- What truly held of reaching each meter, in the order in which things happened.
+CREATE VIEW oms_topology.meter_communication_history AS
+SELECT e.meter_id, e.event_timestamp, e.before AS previous_status, e.new_status, e.source_type, e.source_event_id
+FROM (SELECT s.*, lag(s.new_status, 1, 'unknown') OVER (PARTITION BY s.meter_id ORDER BY s.event_timestamp) AS before
+      FROM (SELECT DISTINCT ON (m.id, r.occurred_at)
+                   m.id AS meter_id, r.occurred_at AS event_timestamp, r.communication_status AS new_status,
+                   r.source AS source_type, COALESCE(g.record_id, r.source_event_id) AS source_event_id
+            FROM oms_topology.meter_report r
+            JOIN public.oms_meters m ON m.meter_no = r.meter_no
+            JOIN oms_topology.signal g ON g.signal_no = r.signal_no
+            JOIN oms_topology.source_setting c ON c.source = r.source
+            WHERE r.communication_status IS NOT NULL AND g.time_is_sound
+            ORDER BY m.id, r.occurred_at, c.reliability DESC, r.source_event_id COLLATE "C" DESC,
+                     g.content_hash COLLATE "C" DESC) s) e
+WHERE e.before IS DISTINCT FROM e.new_status;
+COMMENT ON VIEW oms_topology.meter_communication_history IS
+    'Changes of communication status of each meter in event-time order, from what was said; the same whatever the order of arrival.';
 
 -- A plain UPDATE of power_status by an old service is accepted, and recorded as a report of source system.
 CREATE FUNCTION oms_topology.record_foreign_status() RETURNS trigger

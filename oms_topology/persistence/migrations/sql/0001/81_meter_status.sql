@@ -48,35 +48,70 @@ EXCEPTION WHEN data_exception OR statement_too_complex THEN
     error := oms_topology.finding('body', 'not JSON');
 END $$;
 
--- The signal of a parsed message: recorded now, or the one that stands. Its result is NULL until its
--- door has stored what belongs to it. One key with other content is kept beside the first, flagged; where
--- senders reuse a key for several devices (is_keyed_by_device), only if it is of the same one.
-CREATE FUNCTION oms_topology.accept_signal(
-    p_source text, p_parsed jsonb, p_received_at timestamptz, p_record_id text DEFAULT NULL
-) RETURNS oms_topology.signal
+-- The signals of parsed messages, in their order: recorded now, or those that stand. A text of p_results
+-- is what each gives when it is given again; NULL while its door still has something to store. One key with
+-- other content is kept beside the first, flagged; where senders reuse a key for several devices
+-- (is_keyed_by_device), only if it is of the same one.
+CREATE FUNCTION oms_topology.accept_signals(
+    p_source text, p_parsed jsonb[], p_received_at timestamptz, p_record_ids text[] DEFAULT '{}', p_results jsonb[] DEFAULT '{}',
+    OUT signal_nos bigint[], OUT are_new boolean[]
+)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    said oms_topology.signal;
+    new_nos    bigint[];
+    new_keys   text[];
+    new_hashes text[];
 BEGIN
-    INSERT INTO oms_topology.signal AS s
-        (source, source_event_id, content_hash, device_kind, device_code, power_status, occurred_at, sent_at,
-         received_at, time_is_sound, record_id, findings, payload, is_conflicting)
-    VALUES (p_source, p_parsed ->> 'source_event_id', p_parsed ->> 'content_hash', p_parsed ->> 'device_kind',
-            p_parsed ->> 'device_code', p_parsed ->> 'power_status', (p_parsed ->> 'occurred_at')::timestamptz,
-            (p_parsed ->> 'sent_at')::timestamptz, p_received_at, (p_parsed ->> 'time_is_sound')::boolean,
-            p_record_id, NULLIF(p_parsed -> 'findings', '[]'), p_parsed -> 'payload',
-            EXISTS (SELECT FROM oms_topology.signal o
-                    WHERE o.source = p_source AND o.source_event_id = p_parsed ->> 'source_event_id'
-                      AND o.device_kind IS NOT DISTINCT FROM p_parsed ->> 'device_kind'
-                      AND (NOT COALESCE((p_parsed ->> 'is_keyed_by_device')::boolean, false)
-                           OR o.device_code = p_parsed ->> 'device_code')))
-    ON CONFLICT (source, source_event_id, content_hash) DO NOTHING
-    RETURNING * INTO said;
-    IF NOT FOUND THEN
-        SELECT * INTO STRICT said FROM oms_topology.signal s
-        WHERE s.source = p_source AND s.source_event_id = p_parsed ->> 'source_event_id'
-          AND s.content_hash = p_parsed ->> 'content_hash';
-    END IF;
+    WITH given AS (
+        SELECT DISTINCT ON (u.parsed ->> 'source_event_id' COLLATE "C", u.parsed ->> 'content_hash' COLLATE "C")
+               u.parsed ->> 'source_event_id' AS key, u.parsed ->> 'content_hash' AS hash, u.parsed, u.record_id, u.result
+        FROM unnest(p_parsed, p_record_ids, p_results) WITH ORDINALITY AS u (parsed, record_id, result, place)
+        ORDER BY u.parsed ->> 'source_event_id' COLLATE "C", u.parsed ->> 'content_hash' COLLATE "C", u.place
+    ), inserted AS (
+        INSERT INTO oms_topology.signal AS s
+            (source, source_event_id, content_hash, device_kind, device_code, power_status, occurred_at, sent_at,
+             received_at, time_is_sound, record_id, findings, payload, result, is_conflicting)
+        SELECT p_source, g.key, g.hash, g.parsed ->> 'device_kind', g.parsed ->> 'device_code', g.parsed ->> 'power_status',
+               (g.parsed ->> 'occurred_at')::timestamptz, (g.parsed ->> 'sent_at')::timestamptz, p_received_at,
+               (g.parsed ->> 'time_is_sound')::boolean, g.record_id, NULLIF(g.parsed -> 'findings', '[]'),
+               g.parsed -> 'payload', g.result,
+               row_number() OVER (PARTITION BY g.key, CASE WHEN (g.parsed ->> 'is_keyed_by_device')::boolean
+                                                           THEN g.parsed ->> 'device_code' END
+                                  ORDER BY g.hash COLLATE "C") > 1
+               OR EXISTS (SELECT FROM oms_topology.signal o
+                          WHERE o.source = p_source AND o.source_event_id = g.key
+                            AND o.device_kind IS NOT DISTINCT FROM g.parsed ->> 'device_kind'
+                            AND (NOT COALESCE((g.parsed ->> 'is_keyed_by_device')::boolean, false)
+                                 OR o.device_code = g.parsed ->> 'device_code'))
+        FROM given g
+        ON CONFLICT (source, source_event_id, content_hash) DO NOTHING
+        RETURNING s.signal_no, s.source_event_id, s.content_hash
+    )
+    SELECT array_agg(i.signal_no), array_agg(i.source_event_id), array_agg(i.content_hash)
+    INTO new_nos, new_keys, new_hashes FROM inserted i;
+
+    SELECT array_agg(COALESCE(i.signal_no, o.signal_no) ORDER BY g.place),
+           array_agg(i.signal_no IS NOT NULL AND g.is_first ORDER BY g.place)
+    INTO signal_nos, are_new
+    FROM (SELECT u.place, u.parsed ->> 'source_event_id' AS key, u.parsed ->> 'content_hash' AS hash,
+                 row_number() OVER (PARTITION BY u.parsed ->> 'source_event_id', u.parsed ->> 'content_hash'
+                                    ORDER BY u.place) = 1 AS is_first
+          FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)) g
+    LEFT JOIN unnest(new_nos, new_keys, new_hashes) AS i (signal_no, key, hash) ON i.key = g.key AND i.hash = g.hash
+    LEFT JOIN LATERAL (
+        SELECT s.signal_no FROM oms_topology.signal s
+        WHERE i.signal_no IS NULL AND s.source = p_source AND s.source_event_id = g.key AND s.content_hash = g.hash) o ON true;
+END $$;
+
+-- The same for one message: its whole row.
+CREATE FUNCTION oms_topology.accept_signal(p_source text, p_parsed jsonb, p_received_at timestamptz) RETURNS oms_topology.signal
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    accepted record;
+    said     oms_topology.signal;
+BEGIN
+    SELECT * INTO accepted FROM oms_topology.accept_signals(p_source, ARRAY[p_parsed], p_received_at);
+    SELECT * INTO STRICT said FROM oms_topology.signal s WHERE s.signal_no = accepted.signal_nos[1];
     RETURN said;
 END $$;
 
@@ -94,7 +129,42 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                                          convert_to(COALESCE(p_message::text, ''), 'UTF8'))
 $$;
 
--- The meter of a number: written exactly so, else the first by code that differs in blanks or case only.
+-- One batch of parsed messages of one provider, each with its raw bytes; one result for each, in order. What
+-- cannot be stored costs nobody else: the batch is halved until it stands alone, and becomes a dead letter.
+CREATE FUNCTION oms_topology.record_messages(
+    p_source text, p_parsed jsonb[], p_raw bytea[], p_received_at timestamptz, p_is_whole boolean DEFAULT true
+) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    half    integer := cardinality(p_parsed) / 2;
+    results jsonb[];
+BEGIN
+    BEGIN
+        results := CASE p_source
+            WHEN 'onu' THEN oms_topology.record_onu_messages(p_parsed, p_received_at, p_is_whole)
+            WHEN 'kaifa' THEN oms_topology.record_kaifa_events(p_parsed, p_received_at, p_is_whole)
+            WHEN 'call_center' THEN oms_topology.record_calls(p_parsed, p_received_at, p_is_whole) END;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        IF half > 0 THEN
+            RETURN oms_topology.record_messages(p_source, p_parsed[:half], p_raw[:half], p_received_at, p_is_whole)
+                || oms_topology.record_messages(p_source, p_parsed[half + 1:], p_raw[half + 1:], p_received_at, p_is_whole);
+        END IF;
+        results := ARRAY[oms_topology.unusable('payload', 'cannot be stored: ' || SQLSTATE)];
+    END;
+    RETURN ARRAY(
+        SELECT CASE WHEN u.result ? 'error' THEN oms_topology.dead_letter(p_source, u.result -> 'error', u.raw) ELSE u.result END
+        FROM unnest(results, p_raw) WITH ORDINALITY AS u (result, raw, place) ORDER BY u.place);
+END $$;
+
+-- The result that tells of a message put aside, byte for byte.
+CREATE FUNCTION oms_topology.dead_letter(p_source text, p_error jsonb, p_raw bytea) RETURNS jsonb
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_build_object(
+        'reason', (p_error ->> 'field') || ': ' || (p_error ->> 'reason'),
+        'dead_letter_id', oms_topology.keep_dead_letter(p_source, p_error ->> 'field', p_error ->> 'reason', p_raw))
+$$;
+
+-- The meter of one number: written exactly so, else the first by code that differs in blanks or case only.
 CREATE FUNCTION oms_topology.find_meter(p_meter_number text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.meter_no FROM public.oms_meters m
@@ -103,31 +173,48 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     LIMIT 1
 $$;
 
--- The meters of the given numbers, ascending; those that nobody knew are registered with what is known.
-CREATE FUNCTION oms_topology.meters_named(p_signal_no bigint, p_meter_numbers text[], p_known jsonb DEFAULT '{}')
-RETURNS integer[]
+-- The meters of the given numbers, each with the number's place; nothing for those that nobody knows.
+CREATE FUNCTION oms_topology.find_meters(p_numbers text[]) RETURNS TABLE (at integer, meter_no integer)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT DISTINCT ON (u.at) u.at::integer, m.meter_no
+    FROM unnest(p_numbers) WITH ORDINALITY AS u (number, at)
+    JOIN public.oms_meters m ON upper(btrim(m.meter_number)) = upper(btrim(u.number, E' \t\n\r\f\x0B'))
+    ORDER BY u.at, m.meter_number = u.number DESC, m.meter_number COLLATE "C"
+$$;
+
+-- Registers the meters of the given numbers that nobody knows yet, with what is known of each; gives them.
+CREATE FUNCTION oms_topology.register_meters(p_numbers text[], p_known jsonb[]) RETURNS integer[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    registered integer[];
 BEGIN
-    WITH registered AS (
+    WITH registration AS (
         INSERT INTO public.oms_meters
             (meter_number, meter_type, onu_id, onu_serial_no, location_lat, location_lng, asset_mrid, usage_point_mrid)
         SELECT DISTINCT ON (upper(n.number) COLLATE "C")
-               n.number, COALESCE(p_known ->> 'meter_type', 'smart'), (p_known ->> 'onu_id')::integer,
-               p_known ->> 'onu_serial_no', (p_known ->> 'latitude')::numeric, (p_known ->> 'longitude')::numeric,
-               p_known ->> 'asset_mrid', p_known ->> 'usage_point_mrid'
-        FROM (SELECT btrim(u.number, E' \t\n\r\f\x0B') AS number FROM unnest(p_meter_numbers) AS u (number)) n
-        WHERE n.number <> '' AND oms_topology.find_meter(n.number) IS NULL
-        ORDER BY upper(n.number) COLLATE "C", n.number COLLATE "C"
+               n.number, COALESCE(n.known ->> 'meter_type', 'smart'), (n.known ->> 'onu_id')::integer,
+               n.known ->> 'onu_serial_no', (n.known ->> 'latitude')::numeric, (n.known ->> 'longitude')::numeric,
+               n.known ->> 'asset_mrid', n.known ->> 'usage_point_mrid'
+        FROM (SELECT btrim(u.number, E' \t\n\r\f\x0B') AS number, u.known, u.place
+              FROM unnest(p_numbers, p_known) WITH ORDINALITY AS u (number, known, place)) n
+        WHERE n.number <> '' AND NOT EXISTS (
+            SELECT FROM public.oms_meters m WHERE upper(btrim(m.meter_number)) = upper(n.number))
+        ORDER BY upper(n.number) COLLATE "C", n.number COLLATE "C", n.place
         ON CONFLICT (meter_number) DO NOTHING
         RETURNING meter_no
     )
-    INSERT INTO oms_topology.provisional_meter (meter_no, signal_no)
-    SELECT r.meter_no, p_signal_no FROM registered r;
-    RETURN (SELECT COALESCE(array_agg(DISTINCT f.meter_no), '{}')
-            FROM unnest(p_meter_numbers) AS u (number)
-            CROSS JOIN LATERAL (SELECT oms_topology.find_meter(u.number) AS meter_no) f
-            WHERE f.meter_no IS NOT NULL);
+    SELECT COALESCE(array_agg(r.meter_no), '{}') INTO registered FROM registration r;
+    RETURN registered;
 END $$;
+
+-- Marks meters as provisional, each with the first of the signals that named it.
+CREATE FUNCTION oms_topology.mark_provisional(p_registered integer[], p_signal_nos bigint[], p_meter_nos integer[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO oms_topology.provisional_meter (meter_no, signal_no)
+    SELECT u.meter_no, min(u.signal_no) FROM unnest(p_signal_nos, p_meter_nos) AS u (signal_no, meter_no)
+    WHERE u.meter_no = ANY (p_registered) GROUP BY u.meter_no ORDER BY u.meter_no
+    ON CONFLICT (meter_no) DO NOTHING
+$$;
 
 -- The audit row that stands for a report: its own, or that of the run of equal status it only repeats.
 CREATE FUNCTION oms_topology.status_event_of(p_meter_no integer, p_said oms_topology.signal, p_status text) RETURNS uuid
@@ -193,8 +280,8 @@ BEGIN
     -- A call is evidence, and no report of the meter.
     IF p_source <> 'call_center' AND status <> 'unknown' THEN
         PERFORM oms_topology.record_meter_reports(
-            said.signal_no, ARRAY[p_meter_no], CASE WHEN status IN ('on', 'off') THEN status END,
-            CASE WHEN status IN ('online', 'offline') THEN status END, NULLIF(p_request -> 'metadata', 'null'));
+            ARRAY[said.signal_no], ARRAY[p_meter_no], ARRAY[CASE WHEN status IN ('online', 'offline') THEN status END],
+            ARRAY[NULLIF(p_request -> 'metadata', 'null')]);
         event := oms_topology.status_event_of(p_meter_no, said, status);
     END IF;
     PERFORM oms_topology.finish_signal(said.signal_no, jsonb_build_object('status_event_id', event));

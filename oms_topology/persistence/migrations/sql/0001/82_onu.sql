@@ -107,138 +107,279 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT p_text IS NULL OR CASE WHEN p_text ~ '^\d{1,10}$' THEN p_text::bigint <= 2147483647 ELSE false END
 $$;
 
--- The number of the ONU of a message, registered if new. A serial that another one bears stays there:
--- a serial is of one ONU, and which of the two has it now is not ours to guess.
-CREATE FUNCTION oms_topology.onu_of(p_details jsonb) RETURNS integer
+-- The numbers of the ONUs of parsed messages, in their order, new ones registered; NULL where a serial is all
+-- there is and no ONU bears it. A serial that another ONU bears stays there: a serial is of one ONU, and
+-- which of the two has it now is not ours to guess.
+CREATE FUNCTION oms_topology.onus_of(p_parsed jsonb[]) RETURNS integer[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    onu_no integer := (p_details ->> 'onu_id')::integer;
+    unknown jsonb[];
 BEGIN
-    IF onu_no IS NULL THEN
-        RETURN (SELECT o.id FROM public.onus o WHERE o.onu_serial_no = p_details ->> 'onu_serial_no');
+    SELECT array_agg(u.details ORDER BY (u.details ->> 'onu_id')::integer) INTO unknown
+    FROM (SELECT DISTINCT ON (u.parsed #> '{details,onu_id}') u.parsed -> 'details' AS details
+          FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+          WHERE u.parsed #>> '{details,onu_id}' IS NOT NULL
+          ORDER BY u.parsed #> '{details,onu_id}', u.place) u
+    WHERE NOT EXISTS (SELECT FROM public.onus o WHERE o.id = (u.details ->> 'onu_id')::integer);
+    IF unknown IS NOT NULL THEN
+        -- Without a power event nothing is known of its power; the column's default would say "none".
+        INSERT INTO public.onus (id, onu_serial_no, onu_power_flag, location_lat, location_lng)
+        SELECT (d ->> 'onu_id')::integer, d ->> 'onu_serial_no', NULL, (d ->> 'latitude')::numeric, (d ->> 'longitude')::numeric
+        FROM unnest(unknown) AS d
+        ON CONFLICT DO NOTHING;
+        INSERT INTO public.onus (id, onu_power_flag, location_lat, location_lng)
+        SELECT (d ->> 'onu_id')::integer, NULL, (d ->> 'latitude')::numeric, (d ->> 'longitude')::numeric
+        FROM unnest(unknown) AS d
+        ON CONFLICT (id) DO NOTHING;
     END IF;
-    -- Without a power event nothing is known of its power; the column's default would say "none".
-    INSERT INTO public.onus (id, onu_serial_no, onu_power_flag, location_lat, location_lng)
-    VALUES (onu_no, p_details ->> 'onu_serial_no', NULL,
-            (p_details ->> 'latitude')::numeric, (p_details ->> 'longitude')::numeric)
-    ON CONFLICT DO NOTHING;
-    INSERT INTO public.onus (id, onu_power_flag, location_lat, location_lng)
-    VALUES (onu_no, NULL, (p_details ->> 'latitude')::numeric, (p_details ->> 'longitude')::numeric)
-    ON CONFLICT (id) DO NOTHING;
-    RETURN onu_no;
-END $$;
-
--- Stores the event row of a signal and what it says of the ONU itself; gives the row's id. A row that the
--- deployed function left for the same event is taken over; an id that stands for another event is told apart.
-CREATE FUNCTION oms_topology.store_onu_event(p_said oms_topology.signal, p_details jsonb, p_onu_no integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    event_no integer;
-    key      text := left(p_said.source_event_id, 100);
-BEGIN
-    SELECT e.id INTO event_no FROM public.onu_events e WHERE e.event_id = key AND e.raw_payload = p_said.payload;
-    WHILE event_no IS NULL LOOP
-        INSERT INTO public.onu_events
-            (event_id, onu_id, event_type, "timestamp", alarm_category, alarm_type, parcel_code, serial_number,
-             location_lat, location_lng, nms_type, raw_payload)
-        VALUES (key, p_onu_no, p_details ->> 'event_type', p_said.occurred_at, p_details ->> 'alarm_category',
-                p_details ->> 'alarm_type', p_details ->> 'parcel_code', p_details ->> 'serial_number',
-                (p_details ->> 'latitude')::numeric, (p_details ->> 'longitude')::numeric,
-                p_details ->> 'nms_type', p_said.payload)
-        ON CONFLICT (event_id) DO NOTHING
-        RETURNING id INTO event_no;
-        key := left(p_said.source_event_id, 80) || '#' || left(p_said.content_hash, 16);
-    END LOOP;
-    IF p_said.power_status <> 'unknown' AND p_said.time_is_sound THEN
-        UPDATE public.onus o
-        SET onu_power_flag = p_said.power_status = 'on', onu_power_flag_date = p_said.occurred_at
-        WHERE o.id = p_onu_no
-          AND (o.onu_power_flag_date IS NULL OR o.onu_power_flag_date < p_said.occurred_at
-               OR o.onu_power_flag_date = p_said.occurred_at AND p_said.power_status = 'on');
-    END IF;
-    RETURN event_no;
-END $$;
-
--- All meters that an ONU event concerns: those on the ONU in either registry, and those it names.
-CREATE FUNCTION oms_topology.meters_of_onu_event(p_signal_no bigint, p_details jsonb, p_onu_no integer) RETURNS integer[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    named text[] := ARRAY(SELECT jsonb_array_elements_text(p_details -> 'meter_numbers'));
-    listed integer[];
-BEGIN
-    named := named || ARRAY(
-        SELECT l.meter_id::text FROM public.meters l WHERE l.onu_id = p_onu_no AND l.oms_meter_id IS NULL);
-    listed := oms_topology.meters_named(p_signal_no, named, p_details || jsonb_build_object('onu_id', p_onu_no));
     RETURN ARRAY(
-        SELECT m.meter_no FROM public.oms_meters m
-        WHERE m.onu_id = p_onu_no AND COALESCE(m.status, 'active') = 'active'
-        UNION
-        SELECT m.meter_no FROM public.meters l JOIN public.oms_meters m ON m.id = l.oms_meter_id
-        WHERE l.onu_id = p_onu_no AND COALESCE(m.status, 'active') = 'active'
-        UNION
-        SELECT unnest(listed)
-        ORDER BY 1);
+        SELECT COALESCE((u.parsed #>> '{details,onu_id}')::integer,
+                        (SELECT o.id FROM public.onus o WHERE o.onu_serial_no = u.parsed #>> '{details,onu_serial_no}'))
+        FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place) ORDER BY u.place);
 END $$;
 
--- Carries an ONU's power to its meters. Its last words are its last: it is offline from then on.
+-- All meters that ONU messages concern, as pairs of a message's place and a meter: those on the ONU in either
+-- registry, and those a message names, registered if nobody knew them.
+CREATE FUNCTION oms_topology.meters_of_onus(
+    p_parsed jsonb[], p_onu_nos integer[], OUT places integer[], OUT meter_nos integer[], OUT registered integer[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    named        text[];
+    named_places integer[];
+BEGIN
+    SELECT array_agg(n.number ORDER BY n.place), array_agg(n.place ORDER BY n.place) INTO named, named_places
+    FROM (SELECT u.place::integer AS place, l.number
+          FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+          CROSS JOIN LATERAL jsonb_array_elements_text(u.parsed #> '{details,meter_numbers}') AS l (number)
+          UNION ALL
+          SELECT o.place::integer, l.meter_id::text
+          FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
+          JOIN public.meters l ON l.onu_id = o.onu_no
+          WHERE l.oms_meter_id IS NULL) n;
+    IF named IS NOT NULL THEN
+        registered := oms_topology.register_meters(named, ARRAY(
+            SELECT p_parsed[n.place] -> 'details' || jsonb_build_object('onu_id', p_onu_nos[n.place])
+            FROM unnest(named_places) WITH ORDINALITY AS n (place, at) ORDER BY n.at));
+    END IF;
+    SELECT array_agg(x.place), array_agg(x.meter_no) INTO places, meter_nos
+    FROM (SELECT o.place, m.meter_no
+          FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
+          JOIN public.oms_meters m ON m.onu_id = o.onu_no
+          WHERE COALESCE(m.status, 'active') = 'active'
+          UNION
+          SELECT o.place, m.meter_no
+          FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
+          JOIN public.meters l ON l.onu_id = o.onu_no
+          JOIN public.oms_meters m ON m.id = l.oms_meter_id
+          WHERE COALESCE(m.status, 'active') = 'active'
+          UNION
+          SELECT named_places[f.at], f.meter_no FROM oms_topology.find_meters(named) f) x;
+END $$;
+
+-- Stores the event rows of new signals. A row that the deployed function left for the same event is taken
+-- over, and has its id already; an id that stands for another event is told apart.
+CREATE FUNCTION oms_topology.store_onu_events(
+    p_parsed jsonb[], p_event_nos integer[], p_are_known boolean[], p_onu_nos integer[], p_meter_nos integer[]
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    FOR is_told_apart IN 0 .. 1 LOOP
+        INSERT INTO public.onu_events
+            (id, event_id, onu_id, event_type, "timestamp", alarm_category, alarm_type, parcel_code, serial_number,
+             location_lat, location_lng, nms_type, raw_payload, meter_id)
+        SELECT u.event_no,
+               CASE is_told_apart WHEN 0 THEN left(u.parsed ->> 'source_event_id', 100)
+                   ELSE left(u.parsed ->> 'source_event_id', 80) || '#' || left(u.parsed ->> 'content_hash', 16) END,
+               u.onu_no, d.details ->> 'event_type', (u.parsed ->> 'occurred_at')::timestamptz,
+               d.details ->> 'alarm_category', d.details ->> 'alarm_type', d.details ->> 'parcel_code',
+               d.details ->> 'serial_number', (d.details ->> 'latitude')::numeric, (d.details ->> 'longitude')::numeric,
+               d.details ->> 'nms_type', u.parsed -> 'payload', m.id
+        FROM unnest(p_parsed, p_event_nos, p_are_known, p_onu_nos, p_meter_nos)
+             AS u (parsed, event_no, is_known, onu_no, meter_no)
+        CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS details OFFSET 0) d
+        LEFT JOIN public.oms_meters m ON m.meter_no = u.meter_no
+        WHERE NOT u.is_known
+          AND (is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = u.event_no))
+        ORDER BY u.parsed ->> 'source_event_id' COLLATE "C", u.event_no
+        ON CONFLICT (event_id) DO NOTHING;
+        EXIT WHEN NOT EXISTS (
+            SELECT FROM unnest(p_event_nos, p_are_known) AS u (event_no, is_known)
+            WHERE NOT u.is_known AND NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = u.event_no));
+    END LOOP;
+END $$;
+
+-- What the newest message says of the ONU itself; at one instant power counts.
+CREATE FUNCTION oms_topology.flag_onus(p_onu_nos integer[], p_signal_nos bigint[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM public.onus WHERE id = ANY (p_onu_nos) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE public.onus o
+    SET onu_power_flag = u.has_power, onu_power_flag_date = u.occurred_at
+    FROM (SELECT DISTINCT ON (u.onu_no) u.onu_no, s.power_status = 'on' AS has_power, s.occurred_at
+          FROM unnest(p_onu_nos, p_signal_nos) AS u (onu_no, signal_no)
+          JOIN oms_topology.signal s ON s.signal_no = u.signal_no
+          WHERE s.power_status <> 'unknown' AND s.time_is_sound
+          ORDER BY u.onu_no, s.occurred_at DESC, s.power_status = 'on' DESC) u
+    WHERE o.id = u.onu_no
+      AND (o.onu_power_flag_date IS NULL OR o.onu_power_flag_date < u.occurred_at
+           OR o.onu_power_flag_date = u.occurred_at AND u.has_power);
+END $$;
+
+-- Carries the power of ONUs to their meters, places being those of p_signal_nos. Its last words are its
+-- last: an ONU without power is offline from then on.
 CREATE FUNCTION oms_topology.sync_onu_meters(
-    p_said oms_topology.signal, p_details jsonb, p_onu_no integer, p_event_no integer
+    p_signal_nos bigint[], p_onu_nos integer[], p_places integer[], p_meter_nos integer[]
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    meters integer[] := oms_topology.meters_of_onu_event(p_said.signal_no, p_details, p_onu_no);
+    pair record;
 BEGIN
-    UPDATE public.onu_events
-    SET meter_id = (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = ANY (meters)
-                    ORDER BY m.meter_number COLLATE "C" LIMIT 1)
-    WHERE id = p_event_no;
-    IF p_said.power_status <> 'unknown' AND meters <> '{}' THEN
-        PERFORM oms_topology.record_meter_reports(
-            p_said.signal_no, meters, p_said.power_status,
-            CASE p_said.power_status WHEN 'on' THEN 'online' ELSE 'offline' END, jsonb_build_object('onu_id', p_onu_no));
+    SELECT array_agg(s.signal_no) AS signal_nos, array_agg(u.meter_no) AS meter_nos,
+           array_agg(CASE s.power_status WHEN 'on' THEN 'online' ELSE 'offline' END) AS communication_statuses,
+           array_agg(jsonb_build_object('onu_id', p_onu_nos[u.place])) AS metadata
+    INTO pair
+    FROM unnest(p_places, p_meter_nos) AS u (place, meter_no)
+    JOIN oms_topology.signal s ON s.signal_no = p_signal_nos[u.place]
+    WHERE s.power_status <> 'unknown';
+    IF pair.signal_nos IS NOT NULL THEN
+        PERFORM oms_topology.record_meter_reports(pair.signal_nos, pair.meter_nos, pair.communication_statuses, pair.metadata);
     END IF;
-    PERFORM oms_topology.finish_signal(
-        p_said.signal_no,
-        jsonb_build_object('onu_event_id', p_event_no, 'meters_synced', true, 'total_meters', cardinality(meters)),
-        CASE WHEN meters = '{}' THEN jsonb_build_array(oms_topology.finding('onuId', 'no meter is known at this ONU'))
-             ELSE '[]' END);
 END $$;
 
--- One ONU message, whole; NULL for what became a dead letter.
-CREATE FUNCTION oms_topology.record_onu(p_message jsonb, p_received_at timestamptz, p_syncs_meters boolean) RETURNS integer
+-- What each message would give, were it new: its event row's number, whether a row of the deployed function
+-- stands for it already, the first of its meters, and its result.
+CREATE FUNCTION oms_topology.plan_onu_events(
+    p_parsed jsonb[], p_places integer[], p_meter_nos integer[], p_is_whole boolean,
+    OUT event_nos integer[], OUT are_known boolean[], OUT first_meter_nos integer[], OUT results jsonb[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT array_agg(x.event_no ORDER BY x.place), array_agg(x.is_known ORDER BY x.place),
+           array_agg(x.first_meter_no ORDER BY x.place),
+           array_agg(jsonb_build_object('onu_event_id', x.event_no, 'meters_synced', p_is_whole,
+                                        'total_meters', COALESCE(x.meters, 0)) ORDER BY x.place)
+    INTO event_nos, are_known, first_meter_nos, results
+    FROM (SELECT u.place, m.meters, m.first_meter_no, e.id IS NOT NULL AS is_known,
+                 COALESCE(e.id, nextval('public.onu_events_id_seq'))::integer AS event_no
+          FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+          LEFT JOIN (SELECT f.place, count(*) AS meters,
+                            (array_agg(f.meter_no ORDER BY m.meter_number COLLATE "C"))[1] AS first_meter_no
+                     FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)
+                     JOIN public.oms_meters m ON m.meter_no = f.meter_no
+                     GROUP BY f.place) m ON m.place = u.place
+          LEFT JOIN public.onu_events e ON e.event_id = left(u.parsed ->> 'source_event_id', 100)
+              AND e.raw_payload = u.parsed -> 'payload') x;
+END $$;
+
+-- Signals that came before without their meters (insert_onu_event_from_json alone) get them now.
+CREATE FUNCTION oms_topology.complete_onu_events(p_signal_nos bigint[], p_first_meter_nos integer[], p_results jsonb[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE public.onu_events e SET meter_id = m.id
+    FROM unnest(p_signal_nos, p_first_meter_nos) AS u (signal_no, meter_no)
+    JOIN oms_topology.signal s ON s.signal_no = u.signal_no
+    JOIN public.oms_meters m ON m.meter_no = u.meter_no
+    WHERE e.id = (s.result ->> 'onu_event_id')::integer;
+    UPDATE oms_topology.signal s
+    SET result = u.result || jsonb_build_object('onu_event_id', s.result -> 'onu_event_id')
+    FROM unnest(p_signal_nos, p_results) AS u (signal_no, result) WHERE s.signal_no = u.signal_no;
+END $$;
+
+-- One batch of parsed ONU messages, whole or without their meters; one result for each, in order.
+CREATE FUNCTION oms_topology.record_onu_messages(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    parsed   jsonb;
-    details  jsonb;
-    said     oms_topology.signal;
-    onu_no   integer;
-    event_no integer;
+    onu_nos integer[] := oms_topology.onus_of(p_parsed);
+    found   record;
+    planned record;
+    said    record;
+    fresh   record;
 BEGIN
-    parsed := oms_topology.parse_onu(p_message, p_received_at);
-    details := parsed -> 'details';
+    IF EXISTS (SELECT FROM unnest(p_parsed, onu_nos) AS u (parsed, onu_no)
+               WHERE u.onu_no IS NULL AND u.parsed #> '{details,meter_numbers}' = '[]') THEN
+        RETURN oms_topology.record_usable_onu_messages(p_parsed, onu_nos, p_received_at, p_is_whole);
+    END IF;
+    SELECT * INTO found FROM oms_topology.meters_of_onus(
+        CASE WHEN p_is_whole THEN p_parsed ELSE '{}' END, CASE WHEN p_is_whole THEN onu_nos ELSE '{}' END);
+    SELECT * INTO planned FROM oms_topology.plan_onu_events(p_parsed, found.places, found.meter_nos, p_is_whole);
+    SELECT * INTO said FROM oms_topology.accept_signals(
+        'onu', oms_topology.note_onus_without_meters(p_parsed, planned.first_meter_nos, p_is_whole), p_received_at,
+        '{}', planned.results);
+
+    SELECT array_agg(u.place::integer) FILTER (WHERE u.is_new) AS places,
+           array_agg(u.place::integer) FILTER (WHERE NOT u.is_new AND p_is_whole AND (s.result ->> 'meters_synced') = 'false') AS late_places,
+           array_agg(CASE WHEN u.is_new THEN u.result ELSE s.result END || jsonb_build_object('duplicate', NOT u.is_new)
+                     ORDER BY u.place) AS results
+    INTO fresh
+    FROM unnest(said.signal_nos, said.are_new, planned.results) WITH ORDINALITY AS u (signal_no, is_new, result, place)
+    LEFT JOIN oms_topology.signal s ON NOT u.is_new AND s.signal_no = u.signal_no;
+
+    PERFORM oms_topology.mark_provisional(
+        found.registered, ARRAY(SELECT said.signal_nos[p.place] FROM unnest(found.places) WITH ORDINALITY AS p (place, at) ORDER BY p.at),
+        found.meter_nos) WHERE found.registered <> '{}';
+    PERFORM oms_topology.sync_onu_meters(said.signal_nos, onu_nos, array_agg(f.place), array_agg(f.meter_no))
+    FROM unnest(found.places, found.meter_nos) AS f (place, meter_no)
+    JOIN unnest(fresh.places || fresh.late_places) AS w (place) ON w.place = f.place
+    HAVING count(*) > 0;
+    PERFORM oms_topology.store_onu_events(
+        array_agg(p_parsed[w.place]), array_agg(planned.event_nos[w.place]), array_agg(planned.are_known[w.place]),
+        array_agg(onu_nos[w.place]), array_agg(planned.first_meter_nos[w.place])),
+        oms_topology.flag_onus(array_agg(onu_nos[w.place]), array_agg(said.signal_nos[w.place]))
+    FROM unnest(fresh.places) AS w (place) HAVING count(*) > 0;
+    PERFORM oms_topology.complete_onu_events(
+        array_agg(said.signal_nos[w.place]), array_agg(planned.first_meter_nos[w.place]), array_agg(planned.results[w.place]))
+    FROM unnest(fresh.late_places) AS w (place) HAVING count(*) > 0;
+    RETURN fresh.results;
+END $$;
+
+CREATE FUNCTION oms_topology.note_onus_without_meters(p_parsed jsonb[], p_first_meter_nos integer[], p_is_whole boolean)
+RETURNS jsonb[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT p_is_whole OR array_position(p_first_meter_nos, NULL) IS NULL THEN
+        RETURN p_parsed;
+    END IF;
+    RETURN ARRAY(
+        SELECT CASE WHEN u.meter_no IS NULL THEN u.parsed || jsonb_build_object(
+                   'findings', u.parsed -> 'findings' || oms_topology.finding('onuId', 'no meter is known at this ONU'))
+               ELSE u.parsed END
+        FROM unnest(p_parsed, p_first_meter_nos) WITH ORDINALITY AS u (parsed, meter_no, place) ORDER BY u.place);
+END $$;
+
+-- The same where some messages name nothing that is known: these are refused, the others recorded.
+CREATE FUNCTION oms_topology.record_usable_onu_messages(
+    p_parsed jsonb[], p_onu_nos integer[], p_received_at timestamptz, p_is_whole boolean
+) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    usable  integer[] := ARRAY(
+        SELECT u.place FROM unnest(p_parsed, p_onu_nos) WITH ORDINALITY AS u (parsed, onu_no, place)
+        WHERE u.onu_no IS NOT NULL OR u.parsed #> '{details,meter_numbers}' <> '[]' ORDER BY u.place);
+    results jsonb[] := '{}';
+BEGIN
+    IF usable <> '{}' THEN
+        results := oms_topology.record_onu_messages(
+            ARRAY(SELECT p_parsed[u.place] FROM unnest(usable) WITH ORDINALITY AS u (place, at) ORDER BY u.at),
+            p_received_at, p_is_whole);
+    END IF;
+    RETURN ARRAY(
+        SELECT COALESCE(results[array_position(usable, n)],
+                        oms_topology.unusable('onuSerial', 'no ONU has this serial number'))
+        FROM generate_series(1, cardinality(p_parsed)) AS n ORDER BY n);
+END $$;
+
+-- One ONU message at the SQL door; gives its event row's number, NULL for what became a dead letter.
+CREATE FUNCTION oms_topology.record_onu(p_message jsonb, p_received_at timestamptz, p_is_whole boolean) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parsed jsonb := oms_topology.parse_onu(p_message, p_received_at);
+BEGIN
     IF parsed ? 'error' THEN
         PERFORM oms_topology.keep_unusable('onu', parsed -> 'error', p_message);
         RETURN NULL;
     END IF;
-    onu_no := oms_topology.onu_of(details);
-    IF onu_no IS NULL AND details -> 'meter_numbers' = '[]' THEN
-        PERFORM oms_topology.keep_unusable('onu', oms_topology.finding('onuSerial', 'no ONU has this serial number'), p_message);
-        RETURN NULL;
-    END IF;
-    said := oms_topology.accept_signal('onu', parsed, p_received_at);
-    event_no := (said.result ->> 'onu_event_id')::integer;
-    IF event_no IS NULL THEN
-        event_no := oms_topology.store_onu_event(said, details, onu_no);
-        PERFORM oms_topology.finish_signal(
-            said.signal_no, jsonb_build_object('onu_event_id', event_no, 'meters_synced', false));
-    END IF;
-    IF p_syncs_meters AND NOT COALESCE((said.result ->> 'meters_synced')::boolean, false) THEN
-        PERFORM oms_topology.sync_onu_meters(said, details, onu_no, event_no);
-    END IF;
-    RETURN event_no;
-EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-    PERFORM oms_topology.keep_unusable('onu', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_message);
-    RETURN NULL;
+    RETURN (SELECT r.results[1] ->> 'onu_event_id'
+            FROM oms_topology.record_messages('onu', ARRAY[parsed], ARRAY[convert_to(p_message::text, 'UTF8')],
+                                              p_received_at, p_is_whole) AS r (results))::integer;
 END $$;
 
 DROP FUNCTION IF EXISTS public.insert_onu_event_from_json_with_meter_sync(jsonb);

@@ -181,219 +181,383 @@ BEGIN
         'details', stated.details, 'payload', p_raw);
 END $$;
 
--- The meter of an asset: by its mRID, else by its number; else, where nobody knows the asset, the one
--- meter of the usage point. A usage point that several meters share names none.
-CREATE FUNCTION oms_topology.meter_of_asset(p_mrid text, p_usage_point_mrid text) RETURNS integer
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT COALESCE(
-        (SELECT m.meter_no FROM public.oms_meters m WHERE m.asset_mrid = p_mrid
-         ORDER BY COALESCE(m.status, 'active') = 'active' DESC, m.meter_number COLLATE "C" LIMIT 1),
-        oms_topology.find_meter(p_mrid),
-        (SELECT min(m.meter_no) FROM public.oms_meters m
-         WHERE m.usage_point_mrid = p_usage_point_mrid AND COALESCE(m.status, 'active') = 'active' HAVING count(*) = 1))
-$$;
-
--- The one usage point of an event; NULL where it names none or several.
-CREATE FUNCTION oms_topology.sole_usage_point(p_payload jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN count(*) = 1 THEN min(i.mrid) END
-    FROM oms_topology.identified(p_payload -> 'usage_point') i WHERE length(i.mrid) <= 100
-$$;
-
--- The meters of an event's assets, those that nobody knew registered; without assets that of its usage point.
-CREATE FUNCTION oms_topology.meters_of_kaifa_event(p_signal_no bigint, p_payload jsonb) RETURNS integer[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- What an event's further tables hold, each text cut to its column, times in ISO 8601; parse_kaifa adds it.
+CREATE FUNCTION oms_topology.kaifa_records(p_event jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    point  text := oms_topology.sole_usage_point(p_payload);
-    asset  record;
-    meters integer[] := '{}';
+    zone     text := (SELECT time_zone FROM oms_topology.source_setting WHERE source = 'kaifa');
+    header   jsonb := p_event -> 'header';
+    payload  jsonb := p_event -> 'payload';
+    status   jsonb := p_event -> 'payload' -> 'status';
+    metadata jsonb := p_event -> 'metadata';
+    original jsonb := p_event -> 'original_message';
 BEGIN
-    FOR asset IN
-        SELECT i.mrid, count(*) OVER () AS assets
-        FROM (SELECT DISTINCT mrid FROM oms_topology.identified(p_payload -> 'assets') WHERE length(mrid) <= 100) i
-        ORDER BY i.mrid COLLATE "C"
-    LOOP
-        meters := meters || COALESCE(
-            oms_topology.meter_of_asset(asset.mrid, CASE WHEN asset.assets = 1 THEN point END),
-            (oms_topology.meters_named(
-                p_signal_no,
-                ARRAY[CASE WHEN length(asset.mrid) <= 64 THEN asset.mrid
-                           ELSE left(asset.mrid, 55) || '#' || left(md5(asset.mrid), 8) END],
-                jsonb_build_object('meter_type', 'kaifa', 'asset_mrid', asset.mrid,
-                                   'usage_point_mrid', CASE WHEN asset.assets = 1 THEN point END)))[1]);
-    END LOOP;
-    RETURN CASE WHEN meters = '{}' THEN array_remove(ARRAY[oms_topology.meter_of_asset(NULL, point)], NULL)
-                ELSE meters END;
+    RETURN jsonb_build_object(
+        'header_timestamp', oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(header, 'timestamp'), zone)),
+        'async_reply_flag', oms_topology.parse_flag(oms_topology.xml_text(header, 'async_reply_flag')),
+        'ack_required', oms_topology.parse_flag(oms_topology.xml_text(header, 'ack_required')),
+        'created_date_time', oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(payload, 'created_date_time'), zone)),
+        'assets', oms_topology.identified_records(payload -> 'assets'),
+        'usage_points', oms_topology.identified_records(payload -> 'usage_point'),
+        'names', oms_topology.identified_records(jsonb_build_object('Names', payload -> 'names')),
+        'details', (SELECT COALESCE(jsonb_agg(jsonb_build_array(
+                            left(n.name, 100), COALESCE(left(oms_topology.xml_text(l.item, 'value'), 200), ''), l.place)
+                            ORDER BY l.place), '[]')
+                    FROM oms_topology.xml_list(payload -> 'event_details') l
+                    CROSS JOIN LATERAL (SELECT oms_topology.xml_text(l.item, 'name') AS name) n WHERE n.name IS NOT NULL),
+        'status', CASE WHEN jsonb_typeof(status) = 'object' THEN jsonb_build_array(
+            oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(status, 'dateTime'), zone)),
+            left(oms_topology.xml_text(status, 'reason'), 200), oms_topology.xml_text(status, 'remark'),
+            left(oms_topology.xml_text(status, 'value'), 50)) END,
+        'metadata', jsonb_build_array(
+            left(oms_topology.xml_text(metadata, 'source'), 100),
+            oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(metadata, 'processed_at'), zone))),
+        'original', jsonb_build_array(
+            oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(original, 'timestamp'), zone)),
+            left(oms_topology.xml_text(original, 'source'), 100), left(oms_topology.xml_text(original, 'topic'), 100),
+            oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(original, 'processed_at'), zone))));
 END $$;
 
--- The event that the deployed function stored of the same message, if it did.
-CREATE FUNCTION oms_topology.known_kaifa_event(p_details jsonb) RETURNS uuid
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT h.event_id
-    FROM public.kaifa_event_headers h
-    JOIN public.kaifa_event_payloads p ON p.event_id = h.event_id
-    WHERE h.message_id = p_details ->> 'message_id' AND p.event_id_value = p_details ->> 'event_id'
-      AND NOT EXISTS (SELECT FROM oms_topology.signal s WHERE s.record_id = h.event_id::text AND s.source = 'kaifa')
-    LIMIT 1
+-- Identified objects as rows [mRID, name, type of name, its description].
+CREATE FUNCTION oms_topology.identified_records(p_node jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT COALESCE(jsonb_agg(jsonb_build_array(
+        CASE WHEN length(i.mrid) <= 100 THEN i.mrid END, i.name, i.name_type, i.name_description) ORDER BY i.place), '[]')
+    FROM oms_topology.identified(p_node) i
 $$;
 
--- Header and user of an event. A message id that another event of the message bears already gets a suffix:
--- the deployed key allows each but once.
-CREATE FUNCTION oms_topology.store_kaifa_header(p_event_id uuid, p_said oms_topology.signal, p_details jsonb, p_header jsonb)
-RETURNS void
+-- The meter of each asset: by its mRID, else by its number; else, where nobody knows the asset, the one
+-- meter of the usage point. A usage point that several meters share names none.
+CREATE FUNCTION oms_topology.meters_of_assets(p_mrids text[], p_usage_point_mrids text[]) RETURNS integer[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT COALESCE(a.meter_no, n.meter_no, p.meter_no)
+        FROM unnest(p_mrids, p_usage_point_mrids) WITH ORDINALITY AS u (mrid, point, at)
+        LEFT JOIN LATERAL (
+            SELECT m.meter_no FROM public.oms_meters m WHERE m.asset_mrid = u.mrid
+            ORDER BY COALESCE(m.status, 'active') = 'active' DESC, m.meter_number COLLATE "C" LIMIT 1) a ON true
+        LEFT JOIN LATERAL (
+            SELECT m.meter_no FROM public.oms_meters m
+            WHERE a.meter_no IS NULL AND upper(btrim(m.meter_number)) = upper(btrim(u.mrid, E' \t\n\r\f\x0B'))
+            ORDER BY m.meter_number = u.mrid DESC, m.meter_number COLLATE "C" LIMIT 1) n ON true
+        LEFT JOIN LATERAL (
+            SELECT min(m.meter_no) AS meter_no FROM public.oms_meters m
+            WHERE a.meter_no IS NULL AND n.meter_no IS NULL
+              AND m.usage_point_mrid = u.point AND COALESCE(m.status, 'active') = 'active'
+            HAVING count(*) = 1) p ON true
+        ORDER BY u.at);
+END $$;
+
+-- A number for a meter of which nothing but a long mRID is known.
+CREATE FUNCTION oms_topology.number_of_asset(p_mrid text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN length(p_mrid) <= 64 THEN p_mrid ELSE left(p_mrid, 55) || '#' || left(md5(p_mrid), 8) END
+$$;
+
+-- The meters of events' assets and usage points: for each asset and each usage point of each event its place,
+-- mRID and meter. Where p_registers, assets that nobody knew are registered; an event without assets is
+-- about the meter of its usage point, and an event with one asset gives the usage point that asset's meter.
+CREATE FUNCTION oms_topology.meters_of_kaifa_events(
+    p_parsed jsonb[], p_registers boolean,
+    OUT places integer[], OUT mrids text[], OUT are_assets boolean[], OUT are_reporters boolean[], OUT meter_nos integer[],
+    OUT registered integer[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    zone      text := (SELECT time_zone FROM oms_topology.source_setting WHERE source = 'kaifa');
-    key       text := p_details ->> 'message_id';
-    header_id uuid;
+    points text[];
+    lone   boolean[];
 BEGIN
-    WHILE header_id IS NULL LOOP
+    SELECT array_agg(x.place ORDER BY x.place, x.is_asset DESC, x.at), array_agg(x.mrid ORDER BY x.place, x.is_asset DESC, x.at),
+           array_agg(x.is_asset ORDER BY x.place, x.is_asset DESC, x.at),
+           array_agg(CASE WHEN x.is_asset AND x.assets = 1 AND x.points = 1 OR NOT x.is_asset THEN x.point END
+                     ORDER BY x.place, x.is_asset DESC, x.at),
+           array_agg(x.assets = 1 AND x.points = 1 ORDER BY x.place, x.is_asset DESC, x.at),
+           array_agg(x.is_asset OR x.assets = 0 AND x.points = 1 ORDER BY x.place, x.is_asset DESC, x.at)
+    INTO places, mrids, are_assets, points, lone, are_reporters
+    FROM (SELECT u.place::integer AS place, l.mrid, l.is_asset, l.at,
+                 count(*) FILTER (WHERE l.is_asset) OVER event AS assets,
+                 count(*) FILTER (WHERE NOT l.is_asset) OVER event AS points,
+                 CASE WHEN l.is_asset THEN min(l.mrid) FILTER (WHERE NOT l.is_asset) OVER event ELSE l.mrid END AS point
+          FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+          CROSS JOIN LATERAL (
+              SELECT a.row ->> 0 AS mrid, true AS is_asset, min(a.at) AS at
+              FROM jsonb_array_elements(u.parsed #> '{records,assets}') WITH ORDINALITY AS a (row, at) GROUP BY a.row ->> 0
+              UNION ALL
+              SELECT p.row ->> 0, false, min(p.at)
+              FROM jsonb_array_elements(u.parsed #> '{records,usage_points}') WITH ORDINALITY AS p (row, at) GROUP BY p.row ->> 0) l
+          WHERE l.mrid IS NOT NULL
+          WINDOW event AS (PARTITION BY u.place)) x;
+    IF places IS NULL THEN
+        RETURN;
+    END IF;
+    meter_nos := oms_topology.meters_of_assets(
+        ARRAY(SELECT CASE WHEN u.is_asset THEN u.mrid END FROM unnest(mrids, are_assets) WITH ORDINALITY AS u (mrid, is_asset, at) ORDER BY u.at),
+        points);
+    IF p_registers AND EXISTS (SELECT FROM unnest(are_assets, meter_nos) AS u (is_asset, meter_no) WHERE u.is_asset AND u.meter_no IS NULL) THEN
+        SELECT oms_topology.register_meters(
+                   array_agg(oms_topology.number_of_asset(u.mrid)),
+                   array_agg(jsonb_build_object('meter_type', 'kaifa', 'asset_mrid', u.mrid, 'usage_point_mrid', u.point)))
+        INTO registered
+        FROM unnest(mrids, are_assets, meter_nos, points) AS u (mrid, is_asset, meter_no, point)
+        WHERE u.is_asset AND u.meter_no IS NULL;
+        meter_nos := oms_topology.meters_of_assets(
+            ARRAY(SELECT CASE WHEN u.is_asset THEN u.mrid END FROM unnest(mrids, are_assets) WITH ORDINALITY AS u (mrid, is_asset, at) ORDER BY u.at),
+            points);
+    END IF;
+    meter_nos := ARRAY(
+        SELECT COALESCE(u.meter_no, CASE WHEN u.is_lone THEN max(u.meter_no) FILTER (WHERE u.is_asset) OVER (PARTITION BY u.place) END)
+        FROM unnest(places, are_assets, meter_nos, lone) WITH ORDINALITY AS u (place, is_asset, meter_no, is_lone, at) ORDER BY u.at);
+END $$;
+
+-- Events and their headers. A message id that another event of the message bears already gets a suffix: the
+-- deployed key allows each but once.
+CREATE FUNCTION oms_topology.store_kaifa_headers(p_event_ids uuid[], p_parsed jsonb[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO public.kaifa_events (id, message_type, event_timestamp)
+    SELECT u.event_id, COALESCE(u.parsed #>> '{details,message_type}', 'EndDeviceEvent'), (u.parsed ->> 'occurred_at')::timestamptz
+    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed);
+    FOR is_told_apart IN 0 .. 1 LOOP
         INSERT INTO public.kaifa_event_headers
             (event_id, verb, noun, revision, header_timestamp, source, async_reply_flag, ack_required, message_id,
              correlation_id, comment)
-        VALUES (p_event_id, COALESCE(p_details ->> 'verb', 'N/A'), COALESCE(p_details ->> 'noun', 'N/A'),
-                p_details ->> 'revision',
-                COALESCE(oms_topology.parse_time(oms_topology.xml_text(p_header, 'timestamp'), zone), p_said.occurred_at),
-                p_details ->> 'header_source', oms_topology.parse_flag(oms_topology.xml_text(p_header, 'async_reply_flag')),
-                oms_topology.parse_flag(oms_topology.xml_text(p_header, 'ack_required')), key,
-                p_details ->> 'correlation_id', p_details ->> 'comment')
-        ON CONFLICT (message_id) DO NOTHING
-        RETURNING id INTO header_id;
-        key := left(p_details ->> 'message_id', 80) || '#' || left(replace(p_event_id::text, '-', ''), 16);
+        SELECT u.event_id, COALESCE(d ->> 'verb', 'N/A'), COALESCE(d ->> 'noun', 'N/A'), d ->> 'revision',
+               COALESCE((r ->> 'header_timestamp')::timestamptz, (u.parsed ->> 'occurred_at')::timestamptz),
+               d ->> 'header_source', (r ->> 'async_reply_flag')::boolean, (r ->> 'ack_required')::boolean,
+               CASE is_told_apart WHEN 0 THEN d ->> 'message_id'
+                   ELSE left(d ->> 'message_id', 80) || '#' || left(replace(u.event_id::text, '-', ''), 16) END,
+               d ->> 'correlation_id', d ->> 'comment'
+        FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed)
+        CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS d, u.parsed -> 'records' AS r OFFSET 0) x
+        WHERE is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.kaifa_event_headers h WHERE h.event_id = u.event_id)
+        ORDER BY d ->> 'message_id' COLLATE "C", u.event_id
+        ON CONFLICT (message_id) DO NOTHING;
+        EXIT WHEN NOT EXISTS (
+            SELECT FROM unnest(p_event_ids) AS u (event_id)
+            WHERE NOT EXISTS (SELECT FROM public.kaifa_event_headers h WHERE h.event_id = u.event_id));
     END LOOP;
     INSERT INTO public.kaifa_event_users (header_id, user_id, organization)
-    VALUES (header_id, p_details ->> 'header_user_id', p_details ->> 'organization');
+    SELECT h.id, u.parsed #>> '{details,header_user_id}', u.parsed #>> '{details,organization}'
+    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed)
+    JOIN public.kaifa_event_headers h ON h.event_id = u.event_id;
 END $$;
 
--- What hangs on an event's payload: assets, usage points, names, details and status.
-CREATE FUNCTION oms_topology.store_kaifa_payload(p_payload_id uuid, p_payload jsonb) RETURNS void
+-- What hangs on the payloads of events: assets, usage points, names, details and status.
+CREATE FUNCTION oms_topology.store_kaifa_payloads(
+    p_event_ids uuid[], p_parsed jsonb[], p_places integer[], p_mrids text[], p_are_assets boolean[], p_meter_nos integer[]
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    zone   text := (SELECT time_zone FROM oms_topology.source_setting WHERE source = 'kaifa');
-    status jsonb := p_payload -> 'status';
+    payload_ids uuid[] := ARRAY(SELECT gen_random_uuid() FROM unnest(p_event_ids));
 BEGIN
-    INSERT INTO public.kaifa_event_assets (payload_id, mrid, name, name_type, name_description)
-    SELECT p_payload_id, CASE WHEN length(i.mrid) <= 100 THEN i.mrid END, i.name, i.name_type, i.name_description
-    FROM oms_topology.identified(p_payload -> 'assets') i;
-    INSERT INTO public.kaifa_event_usage_points (payload_id, mrid, name, name_type, name_description)
-    SELECT p_payload_id, CASE WHEN length(i.mrid) <= 100 THEN i.mrid END, i.name, i.name_type, i.name_description
-    FROM oms_topology.identified(p_payload -> 'usage_point') i;
-    INSERT INTO public.kaifa_event_names (payload_id, name, name_type, name_description)
-    SELECT p_payload_id, i.name, i.name_type, i.name_description
-    FROM oms_topology.identified(jsonb_build_object('Names', p_payload -> 'names')) i WHERE i.name IS NOT NULL;
-    INSERT INTO public.kaifa_event_details (payload_id, name, value, detail_order)
-    SELECT p_payload_id, left(n.name, 100), COALESCE(left(oms_topology.xml_text(l.item, 'value'), 200), ''), l.place
-    FROM oms_topology.xml_list(p_payload -> 'event_details') l
-    CROSS JOIN LATERAL (SELECT oms_topology.xml_text(l.item, 'name') AS name) n WHERE n.name IS NOT NULL;
-    INSERT INTO public.kaifa_event_status (payload_id, date_time, reason, remark, value)
-    SELECT p_payload_id, oms_topology.parse_time(oms_topology.xml_text(status, 'dateTime'), zone),
-           left(oms_topology.xml_text(status, 'reason'), 200), oms_topology.xml_text(status, 'remark'),
-           left(oms_topology.xml_text(status, 'value'), 50)
-    WHERE jsonb_typeof(status) = 'object';
-END $$;
-
--- Stores an event in the tables of the deployed database, under the id that its signal carries.
-CREATE FUNCTION oms_topology.store_kaifa_event(p_said oms_topology.signal, p_details jsonb, p_event jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    zone       text := (SELECT time_zone FROM oms_topology.source_setting WHERE source = 'kaifa');
-    new_id     uuid := p_said.record_id::uuid;
-    payload_id uuid := gen_random_uuid();
-    original   jsonb := p_event -> 'original_message';
-BEGIN
-    INSERT INTO public.kaifa_events (id, message_type, event_timestamp)
-    VALUES (new_id, COALESCE(p_details ->> 'message_type', 'EndDeviceEvent'), p_said.occurred_at);
-    PERFORM oms_topology.store_kaifa_header(new_id, p_said, p_details, p_event -> 'header');
     INSERT INTO public.kaifa_event_payloads
         (id, event_id, event_id_value, created_date_time, issuer_id, issuer_tracking_id, reason, severity, user_id, event_type_ref)
-    VALUES (payload_id, new_id, p_details ->> 'event_id',
-            oms_topology.parse_time(oms_topology.xml_text(p_event -> 'payload', 'created_date_time'), zone),
-            p_details ->> 'issuer_id', p_details ->> 'issuer_tracking_id', p_details ->> 'reason', p_details ->> 'severity',
-            p_details ->> 'user_id', p_details ->> 'event_type_ref');
-    PERFORM oms_topology.store_kaifa_payload(payload_id, p_event -> 'payload');
+    SELECT u.payload_id, u.event_id, d ->> 'event_id', (u.parsed #>> '{records,created_date_time}')::timestamptz,
+           d ->> 'issuer_id', d ->> 'issuer_tracking_id', d ->> 'reason', d ->> 'severity', d ->> 'user_id', d ->> 'event_type_ref'
+    FROM unnest(payload_ids, p_event_ids, p_parsed) AS u (payload_id, event_id, parsed)
+    CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS d OFFSET 0) x;
+    INSERT INTO public.kaifa_event_assets (payload_id, mrid, name, name_type, name_description, meter_id)
+    SELECT u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
+    FROM unnest(payload_ids, p_parsed) WITH ORDINALITY AS u (payload_id, parsed, place)
+    CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,assets}') AS a
+    LEFT JOIN unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
+        ON f.place = u.place AND f.mrid = a ->> 0 AND f.is_asset
+    LEFT JOIN public.oms_meters m ON m.meter_no = f.meter_no;
+    INSERT INTO public.kaifa_event_usage_points (payload_id, mrid, name, name_type, name_description, meter_id)
+    SELECT u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
+    FROM unnest(payload_ids, p_parsed) WITH ORDINALITY AS u (payload_id, parsed, place)
+    CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,usage_points}') AS a
+    LEFT JOIN unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
+        ON f.place = u.place AND f.mrid = a ->> 0 AND NOT f.is_asset
+    LEFT JOIN public.oms_meters m ON m.meter_no = f.meter_no;
+    INSERT INTO public.kaifa_event_names (payload_id, name, name_type, name_description)
+    SELECT u.payload_id, a ->> 1, a ->> 2, a ->> 3
+    FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
+    CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,names}') AS a WHERE a ->> 1 IS NOT NULL;
+    INSERT INTO public.kaifa_event_details (payload_id, name, value, detail_order)
+    SELECT u.payload_id, a ->> 0, a ->> 1, (a ->> 2)::integer
+    FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
+    CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,details}') AS a;
+    INSERT INTO public.kaifa_event_status (payload_id, date_time, reason, remark, value)
+    SELECT u.payload_id, (s ->> 0)::timestamptz, s ->> 1, s ->> 2, s ->> 3
+    FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
+    CROSS JOIN LATERAL (SELECT u.parsed #> '{records,status}' AS s OFFSET 0) x WHERE jsonb_typeof(s) = 'array';
+END $$;
+
+CREATE FUNCTION oms_topology.store_kaifa_envelopes(p_event_ids uuid[], p_parsed jsonb[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO public.kaifa_event_metadata (event_id, source, processed_at)
-    VALUES (new_id, left(oms_topology.xml_text(p_event -> 'metadata', 'source'), 100),
-            oms_topology.parse_time(oms_topology.xml_text(p_event -> 'metadata', 'processed_at'), zone));
+    SELECT u.event_id, u.parsed #>> '{records,metadata,0}', (u.parsed #>> '{records,metadata,1}')::timestamptz
+    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed);
     INSERT INTO public.kaifa_event_original_messages (event_id, original_timestamp, source, topic, processed_at)
-    VALUES (new_id, oms_topology.parse_time(oms_topology.xml_text(original, 'timestamp'), zone),
-            left(oms_topology.xml_text(original, 'source'), 100), left(oms_topology.xml_text(original, 'topic'), 100),
-            oms_topology.parse_time(oms_topology.xml_text(original, 'processed_at'), zone));
+    SELECT u.event_id, (u.parsed #>> '{records,original,0}')::timestamptz, u.parsed #>> '{records,original,1}',
+           u.parsed #>> '{records,original,2}', (u.parsed #>> '{records,original,3}')::timestamptz
+    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed);
 END $$;
 
--- Links an event's assets and usage points, each to its own meter, and records what the meters said.
-CREATE FUNCTION oms_topology.sync_kaifa_meters(p_said oms_topology.signal, p_parsed jsonb, p_payload jsonb) RETURNS void
+-- Stores new events in the tables of the deployed database; p_new_places tells which of p_parsed are.
+CREATE FUNCTION oms_topology.store_kaifa_events(
+    p_event_ids uuid[], p_parsed jsonb[], p_new_places integer[],
+    p_places integer[], p_mrids text[], p_are_assets boolean[], p_meter_nos integer[]
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    point  text := oms_topology.sole_usage_point(p_payload);
-    meters integer[] := oms_topology.meters_of_kaifa_event(p_said.signal_no, p_payload);
+    event_ids uuid[] := ARRAY(SELECT p_event_ids[n] FROM unnest(p_new_places) WITH ORDINALITY AS u (n, at) ORDER BY u.at);
+    parsed    jsonb[] := ARRAY(SELECT p_parsed[n] FROM unnest(p_new_places) WITH ORDINALITY AS u (n, at) ORDER BY u.at);
 BEGIN
-    UPDATE public.kaifa_event_assets a
-    SET meter_id = (SELECT m.id FROM public.oms_meters m
-                    WHERE m.meter_no = oms_topology.meter_of_asset(
-                        a.mrid, CASE WHEN cardinality(meters) = 1 THEN point END))
-    FROM public.kaifa_event_payloads p
-    WHERE p.event_id = p_said.record_id::uuid AND a.payload_id = p.id AND a.mrid IS NOT NULL;
-    UPDATE public.kaifa_event_usage_points u
-    SET meter_id = (SELECT m.id FROM public.oms_meters m
-                    WHERE m.meter_no = COALESCE(oms_topology.meter_of_asset(NULL, u.mrid),
-                                                CASE WHEN cardinality(meters) = 1 AND u.mrid = point THEN meters[1] END))
-    FROM public.kaifa_event_payloads p
-    WHERE p.event_id = p_said.record_id::uuid AND u.payload_id = p.id AND u.mrid IS NOT NULL;
-    IF p_said.power_status <> 'unknown' OR p_parsed ->> 'communication_status' IS NOT NULL THEN
-        PERFORM oms_topology.record_meter_reports(
-            p_said.signal_no, meters, NULLIF(p_said.power_status, 'unknown'), p_parsed ->> 'communication_status',
-            jsonb_build_object('severity', p_parsed #>> '{details,severity}', 'reason', p_parsed #>> '{details,reason}'));
-    END IF;
-    PERFORM oms_topology.finish_signal(p_said.signal_no, jsonb_build_object(
-        'kaifa_event_id', p_said.record_id, 'meters_synced', true, 'total_meters', cardinality(meters)));
+    PERFORM oms_topology.store_kaifa_headers(event_ids, parsed);
+    PERFORM oms_topology.store_kaifa_payloads(
+        event_ids, parsed, ARRAY(SELECT array_position(p_new_places, f.place) FROM unnest(p_places) WITH ORDINALITY AS f (place, at) ORDER BY f.at),
+        p_mrids, p_are_assets, p_meter_nos);
+    PERFORM oms_topology.store_kaifa_envelopes(event_ids, parsed);
 END $$;
 
--- One event of a message, whole; NULL for what became a dead letter.
-CREATE FUNCTION oms_topology.record_kaifa_event(
-    p_event jsonb, p_envelope jsonb, p_received_at timestamptz, p_syncs_meters boolean
-) RETURNS uuid
+-- Events that came before without their meters (insert_kaifa_event_from_json alone) are linked now.
+CREATE FUNCTION oms_topology.link_kaifa_events(
+    p_event_ids uuid[], p_places integer[], p_mrids text[], p_are_assets boolean[], p_meter_nos integer[]
+) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH found AS MATERIALIZED (
+        SELECT p.id AS payload_id, f.mrid, f.is_asset, m.id AS meter_id
+        FROM unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
+        JOIN public.kaifa_event_payloads p ON p.event_id = p_event_ids[f.place]
+        JOIN public.oms_meters m ON m.meter_no = f.meter_no
+    ), assets AS (
+        UPDATE public.kaifa_event_assets a SET meter_id = f.meter_id
+        FROM found f WHERE f.is_asset AND a.payload_id = f.payload_id AND a.mrid = f.mrid
+    )
+    UPDATE public.kaifa_event_usage_points u SET meter_id = f.meter_id
+    FROM found f WHERE NOT f.is_asset AND u.payload_id = f.payload_id AND u.mrid = f.mrid
+$$;
+
+-- What each event would give, were it new: its id (that of the row which the deployed function left of the
+-- same message, if it did) and its result.
+CREATE FUNCTION oms_topology.plan_kaifa_events(
+    p_parsed jsonb[], p_places integer[], p_meter_nos integer[], p_is_whole boolean,
+    OUT event_ids uuid[], OUT are_known boolean[], OUT results jsonb[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT array_agg(x.event_id ORDER BY x.place), array_agg(x.is_known ORDER BY x.place),
+           array_agg(jsonb_build_object('kaifa_event_id', x.event_id, 'meters_synced', p_is_whole,
+                                        'total_meters', COALESCE(x.meters, 0)) ORDER BY x.place)
+    INTO event_ids, are_known, results
+    FROM (SELECT u.place, m.meters, k.event_id IS NOT NULL AS is_known, COALESCE(k.event_id, gen_random_uuid()) AS event_id
+          FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+          LEFT JOIN (SELECT f.place, count(*) AS meters FROM unnest(p_places) AS f (place) GROUP BY f.place) m ON m.place = u.place
+          LEFT JOIN LATERAL (
+              SELECT h.event_id
+              FROM public.kaifa_event_headers h
+              JOIN public.kaifa_event_payloads p ON p.event_id = h.event_id
+              WHERE h.message_id = u.parsed #>> '{details,message_id}' AND p.event_id_value = u.parsed #>> '{details,event_id}'
+                AND NOT EXISTS (SELECT FROM oms_topology.signal s WHERE s.record_id = h.event_id::text AND s.source = 'kaifa')
+              LIMIT 1) k ON true) x;
+END $$;
+
+-- Records what events say of their meters, places being those of p_signal_nos.
+CREATE FUNCTION oms_topology.sync_kaifa_meters(
+    p_signal_nos bigint[], p_parsed jsonb[], p_places integer[], p_meter_nos integer[]
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    event    jsonb;
-    parsed   jsonb;
-    known_id uuid;
-    said     oms_topology.signal;
+    pair record;
 BEGIN
-    event := oms_topology.without_prefixes(p_event);
-    parsed := oms_topology.parse_kaifa(p_event, event, p_envelope, p_received_at);
-    IF NOT parsed ? 'error' AND oms_topology.sole_usage_point(event -> 'payload') = parsed ->> 'device_code'
-       AND oms_topology.meter_of_asset(parsed ->> 'device_code', parsed ->> 'device_code') IS NULL
-       AND NOT EXISTS (SELECT FROM oms_topology.identified(event -> 'payload' -> 'assets') i WHERE length(i.mrid) <= 100) THEN
-        parsed := oms_topology.unusable('payload.usage_point', 'no meter, or more than one, has this usage point');
+    SELECT array_agg(p_signal_nos[u.place]) AS signal_nos, array_agg(u.meter_no) AS meter_nos,
+           array_agg(u.parsed ->> 'communication_status') AS communication_statuses,
+           array_agg(jsonb_build_object('severity', u.parsed #>> '{details,severity}',
+                                        'reason', u.parsed #>> '{details,reason}')) AS metadata
+    INTO pair
+    FROM (SELECT f.place, f.meter_no, p_parsed[f.place] AS parsed FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)) u
+    WHERE u.parsed ->> 'power_status' <> 'unknown' OR u.parsed ->> 'communication_status' IS NOT NULL;
+    IF pair.signal_nos IS NOT NULL THEN
+        PERFORM oms_topology.record_meter_reports(pair.signal_nos, pair.meter_nos, pair.communication_statuses, pair.metadata);
     END IF;
-    IF parsed ? 'error' THEN
-        PERFORM oms_topology.keep_unusable('kaifa', parsed -> 'error', p_event);
-        RETURN NULL;
+END $$;
+
+-- One batch of parsed events, whole or without their meters; one result for each, in order.
+CREATE FUNCTION oms_topology.record_kaifa_events(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found   record;
+    refused integer[];
+    pair    record;
+    planned record;
+    said    record;
+    fresh   record;
+BEGIN
+    SELECT * INTO found FROM oms_topology.meters_of_kaifa_events(p_parsed, p_is_whole);
+    refused := ARRAY(  -- by a usage point alone, and no meter or several have it
+        SELECT f.place FROM unnest(found.places, found.are_assets, found.are_reporters, found.meter_nos) AS f (place, is_asset, is_reporter, meter_no)
+        WHERE f.is_reporter AND NOT f.is_asset AND f.meter_no IS NULL);
+    IF refused <> '{}' THEN
+        RETURN oms_topology.record_usable_kaifa_events(p_parsed, refused, p_received_at, p_is_whole);
     END IF;
-    known_id := oms_topology.known_kaifa_event(parsed -> 'details');
-    said := oms_topology.accept_signal('kaifa', parsed, p_received_at, COALESCE(known_id, gen_random_uuid())::text);
-    IF said.result IS NULL THEN
-        IF known_id IS NULL THEN
-            PERFORM oms_topology.store_kaifa_event(said, parsed -> 'details', event);
-        END IF;
-        PERFORM oms_topology.finish_signal(
-            said.signal_no, jsonb_build_object('kaifa_event_id', said.record_id, 'meters_synced', false));
+    SELECT array_agg(f.place) AS places, array_agg(f.meter_no) AS meter_nos INTO pair
+    FROM (SELECT DISTINCT f.place, f.meter_no
+          FROM unnest(found.places, found.are_reporters, found.meter_nos) AS f (place, is_reporter, meter_no)
+          WHERE p_is_whole AND f.is_reporter AND f.meter_no IS NOT NULL) f;
+    SELECT * INTO planned FROM oms_topology.plan_kaifa_events(p_parsed, pair.places, pair.meter_nos, p_is_whole);
+    SELECT * INTO said FROM oms_topology.accept_signals('kaifa', p_parsed, p_received_at, planned.event_ids::text[], planned.results);
+
+    SELECT array_agg(u.place::integer) FILTER (WHERE u.is_new) AS places,
+           array_agg(u.place::integer) FILTER (WHERE u.is_new AND NOT u.is_known) AS unstored_places,
+           array_agg(u.place::integer) FILTER (WHERE NOT u.is_new AND p_is_whole AND (s.result ->> 'meters_synced') = 'false') AS late_places,
+           array_agg(COALESCE((s.result ->> 'kaifa_event_id')::uuid, u.event_id) ORDER BY u.place) AS event_ids,
+           array_agg(CASE WHEN u.is_new THEN u.result ELSE s.result END || jsonb_build_object('duplicate', NOT u.is_new)
+                     ORDER BY u.place) AS results
+    INTO fresh
+    FROM unnest(said.signal_nos, said.are_new, planned.are_known, planned.event_ids, planned.results)
+         WITH ORDINALITY AS u (signal_no, is_new, is_known, event_id, result, place)
+    LEFT JOIN oms_topology.signal s ON NOT u.is_new AND s.signal_no = u.signal_no;
+
+    PERFORM oms_topology.mark_provisional(found.registered, array_agg(said.signal_nos[f.place]), array_agg(f.meter_no))
+    FROM unnest(pair.places, pair.meter_nos) AS f (place, meter_no) WHERE found.registered <> '{}' HAVING count(*) > 0;
+    PERFORM oms_topology.sync_kaifa_meters(said.signal_nos, p_parsed, array_agg(f.place), array_agg(f.meter_no))
+    FROM unnest(pair.places, pair.meter_nos) AS f (place, meter_no)
+    JOIN unnest(fresh.places || fresh.late_places) AS w (place) ON w.place = f.place
+    HAVING count(*) > 0;
+    IF fresh.unstored_places IS NOT NULL THEN
+        PERFORM oms_topology.store_kaifa_events(
+            fresh.event_ids, p_parsed, fresh.unstored_places, found.places, found.mrids, found.are_assets,
+            CASE WHEN p_is_whole THEN found.meter_nos END);
     END IF;
-    IF p_syncs_meters AND NOT COALESCE((said.result ->> 'meters_synced')::boolean, false) THEN
-        PERFORM oms_topology.sync_kaifa_meters(said, parsed, event -> 'payload');
+    IF p_is_whole AND (fresh.late_places IS NOT NULL OR fresh.unstored_places IS DISTINCT FROM fresh.places) THEN
+        PERFORM oms_topology.link_kaifa_events(fresh.event_ids, found.places, found.mrids, found.are_assets, found.meter_nos);
+        UPDATE oms_topology.signal s SET result = planned.results[w.place] || jsonb_build_object('kaifa_event_id', s.record_id)
+        FROM unnest(fresh.late_places) AS w (place) WHERE s.signal_no = said.signal_nos[w.place];
     END IF;
-    RETURN said.record_id::uuid;
-EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-    PERFORM oms_topology.keep_unusable('kaifa', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_event);
-    RETURN NULL;
+    RETURN fresh.results;
+END $$;
+
+-- The same where some events are about a usage point that no one meter has: these are refused.
+CREATE FUNCTION oms_topology.record_usable_kaifa_events(
+    p_parsed jsonb[], p_refused integer[], p_received_at timestamptz, p_is_whole boolean
+) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    usable  integer[] := ARRAY(
+        SELECT n FROM generate_series(1, cardinality(p_parsed)) AS n WHERE n <> ALL (p_refused) ORDER BY n);
+    results jsonb[] := '{}';
+BEGIN
+    IF usable <> '{}' THEN
+        results := oms_topology.record_kaifa_events(
+            ARRAY(SELECT p_parsed[u.place] FROM unnest(usable) WITH ORDINALITY AS u (place, at) ORDER BY u.at),
+            p_received_at, p_is_whole);
+    END IF;
+    RETURN ARRAY(
+        SELECT COALESCE(results[array_position(usable, n)],
+                        oms_topology.unusable('payload.usage_point', 'no meter, or more than one, has this usage point'))
+        FROM generate_series(1, cardinality(p_parsed)) AS n ORDER BY n);
 END $$;
 
 -- A message with one event or several; gives the id of the first that could be used.
-CREATE FUNCTION oms_topology.record_kaifa(p_message jsonb, p_received_at timestamptz, p_syncs_meters boolean) RETURNS uuid
+CREATE FUNCTION oms_topology.record_kaifa(p_message jsonb, p_received_at timestamptz, p_is_whole boolean) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said     record;
-    payload  jsonb;
+    event    jsonb;
+    clean    jsonb;
+    parsed   jsonb;
     event_id uuid;
     first_id uuid;
 BEGIN
@@ -405,10 +569,21 @@ BEGIN
         PERFORM oms_topology.keep_unusable('kaifa', said.error, p_message);
         RETURN NULL;
     END IF;
-    FOR payload IN SELECT l.item FROM oms_topology.xml_list(said.event -> 'payload') l ORDER BY l.place LOOP
-        event_id := oms_topology.record_kaifa_event(
-            said.event || jsonb_build_object('payload', payload), said.envelope, p_received_at, p_syncs_meters);
-        first_id := COALESCE(first_id, event_id);
+    FOR event IN
+        SELECT said.event || jsonb_build_object('payload', l.item)
+        FROM oms_topology.xml_list(said.event -> 'payload') l ORDER BY l.place
+    LOOP
+        clean := oms_topology.without_prefixes(event);
+        parsed := oms_topology.parse_kaifa(event, clean, said.envelope, p_received_at);
+        IF parsed ? 'error' THEN
+            PERFORM oms_topology.keep_unusable('kaifa', parsed -> 'error', event);
+        ELSE
+            event_id := (SELECT r.results[1] ->> 'kaifa_event_id'
+                         FROM oms_topology.record_messages(
+                             'kaifa', ARRAY[parsed || jsonb_build_object('records', oms_topology.kaifa_records(clean))],
+                             ARRAY[convert_to(event::text, 'UTF8')], p_received_at, p_is_whole) AS r (results))::uuid;
+            first_id := COALESCE(first_id, event_id);
+        END IF;
     END LOOP;
     RETURN first_id;
 END $$;

@@ -125,61 +125,103 @@ BEGIN
     RETURN ticket.id;
 END $$;
 
--- Links a ticket's callers to their meters, those that nobody knew registered.
-CREATE FUNCTION oms_topology.link_ticket(p_signal_no bigint, p_ticket_id uuid) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM oms_topology.meters_named(p_signal_no, array_agg(c.meter_number::text ORDER BY c.meter_number))
-    FROM public.callcenter_customers c
-    WHERE c.ticket_id = p_ticket_id AND c.meter_id IS NULL AND btrim(c.meter_number) <> ''
-    HAVING count(*) > 0;
+-- Links a ticket's callers to their meters.
+CREATE FUNCTION oms_topology.link_ticket(p_ticket_id uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UPDATE public.callcenter_customers c SET meter_id = m.id
     FROM public.oms_meters m
     WHERE c.ticket_id = p_ticket_id AND c.meter_id IS NULL AND btrim(c.meter_number) <> ''
-      AND m.meter_no = oms_topology.find_meter(c.meter_number);
-END $$;
+      AND m.meter_no = oms_topology.find_meter(c.meter_number)
+$$;
 
--- One call, whole; NULL for what became a dead letter.
-CREATE FUNCTION oms_topology.record_call(p_parsed jsonb, p_message jsonb, p_received_at timestamptz, p_links_meter boolean)
-RETURNS uuid
+-- Registers the meters that calls name and nobody knew: those of the calls, and of earlier ones on their tickets.
+CREATE FUNCTION oms_topology.register_callers_meters(p_parsed jsonb[], p_signal_nos bigint[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    said      oms_topology.signal;
-    ticket_id uuid;
+    named      text[];
+    named_by   bigint[];
+    registered integer[];
 BEGIN
-    IF p_parsed ? 'error' THEN
-        PERFORM oms_topology.keep_unusable('call_center', p_parsed -> 'error', p_message);
-        RETURN NULL;
+    SELECT array_agg(n.number), array_agg(n.signal_no) INTO named, named_by
+    FROM (SELECT u.parsed #>> '{details,meter_number}' AS number, u.signal_no
+          FROM unnest(p_parsed, p_signal_nos) AS u (parsed, signal_no)
+          UNION
+          SELECT c.meter_number, u.signal_no
+          FROM unnest(p_parsed, p_signal_nos) AS u (parsed, signal_no)
+          JOIN public.callcenter_tickets t ON t.external_ticket_id = u.parsed #>> '{details,ticket_id}'
+          JOIN public.callcenter_customers c ON c.ticket_id = t.id AND c.meter_id IS NULL) n
+    WHERE btrim(n.number) <> '';
+    registered := oms_topology.register_meters(named, '{}');
+    IF registered <> '{}' THEN
+        PERFORM oms_topology.mark_provisional(registered, array_agg(named_by[f.at]), array_agg(f.meter_no))
+        FROM oms_topology.find_meters(named) f;
     END IF;
-    said := oms_topology.accept_signal('call_center', p_parsed, p_received_at);
-    ticket_id := (said.result ->> 'ticket_id')::uuid;
-    IF ticket_id IS NULL THEN
-        ticket_id := oms_topology.store_ticket(p_parsed -> 'details', p_message, said.occurred_at, p_received_at);
-        UPDATE oms_topology.signal SET record_id = ticket_id::text WHERE signal_no = said.signal_no;
-    END IF;
-    IF p_links_meter AND NOT COALESCE((said.result ->> 'meter_linked')::boolean, false) THEN
-        PERFORM oms_topology.link_ticket(said.signal_no, ticket_id);
-    END IF;
-    IF said.result IS NULL OR p_links_meter THEN
-        PERFORM oms_topology.finish_signal(said.signal_no, jsonb_build_object(
-            'ticket_id', ticket_id,
-            'meter_linked', p_links_meter OR COALESCE((said.result ->> 'meter_linked')::boolean, false)));
-    END IF;
-    RETURN ticket_id;
-EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-    PERFORM oms_topology.keep_unusable('call_center', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_message);
-    RETURN NULL;
 END $$;
 
-CREATE FUNCTION oms_topology.accept_call(p_message jsonb, p_links_meter boolean) RETURNS uuid
+-- One call whose signal stands: its ticket, once, and its link, once; gives the call's result.
+CREATE FUNCTION oms_topology.record_call(
+    p_signal_no bigint, p_is_new boolean, p_parsed jsonb, p_received_at timestamptz, p_is_whole boolean
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said   oms_topology.signal;
+    ticket uuid;
+    answer jsonb;
+BEGIN
+    SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
+    ticket := (said.result ->> 'ticket_id')::uuid;
+    IF ticket IS NULL THEN
+        ticket := oms_topology.store_ticket(p_parsed -> 'details', p_parsed -> 'message', said.occurred_at, p_received_at);
+    END IF;
+    answer := jsonb_build_object(
+        'ticket_id', ticket, 'meter_linked', p_is_whole OR COALESCE((said.result ->> 'meter_linked')::boolean, false));
+    IF answer IS DISTINCT FROM said.result THEN
+        IF p_is_whole THEN
+            PERFORM oms_topology.link_ticket(ticket);
+        END IF;
+        UPDATE oms_topology.signal SET record_id = ticket::text, result = answer WHERE signal_no = p_signal_no;
+    END IF;
+    RETURN answer || jsonb_build_object('duplicate', NOT p_is_new);
+END $$;
+
+-- One batch of parsed calls, whole or without their meters; one result for each, in order. A call opens or
+-- advances a ticket, so calls go one by one, in the order of the tickets' numbers.
+CREATE FUNCTION oms_topology.record_calls(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said    record;
+    call    record;
+    results jsonb[] := array_fill(NULL::jsonb, ARRAY[cardinality(p_parsed)]);
+BEGIN
+    SELECT * INTO said FROM oms_topology.accept_signals('call_center', p_parsed, p_received_at);
+    IF p_is_whole THEN
+        PERFORM oms_topology.register_callers_meters(p_parsed, said.signal_nos);
+    END IF;
+    FOR call IN
+        SELECT u.* FROM unnest(p_parsed, said.signal_nos, said.are_new) WITH ORDINALITY AS u (parsed, signal_no, is_new, place)
+        ORDER BY u.parsed #>> '{details,ticket_id}' COLLATE "C", u.place
+    LOOP
+        results[call.place] := oms_topology.record_call(call.signal_no, call.is_new, call.parsed, p_received_at, p_is_whole);
+    END LOOP;
+    RETURN results;
+END $$;
+
+-- One call at the SQL door; gives its ticket's id, NULL for what became a dead letter.
+CREATE FUNCTION oms_topology.accept_call(p_message jsonb, p_is_whole boolean) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parsed jsonb := oms_topology.parse_call(p_message, now());
 BEGIN
     IF parsed IS NULL THEN
         RAISE EXCEPTION 'Missing required fields: ticketId, timestamp, customer';
+    ELSIF parsed ? 'error' THEN
+        PERFORM oms_topology.keep_unusable('call_center', parsed -> 'error', p_message);
+        RETURN NULL;
     END IF;
-    RETURN oms_topology.record_call(parsed, p_message, now(), p_links_meter);
+    RETURN (SELECT r.results[1] ->> 'ticket_id'
+            FROM oms_topology.record_messages(
+                'call_center', ARRAY[parsed || jsonb_build_object('message', p_message)],
+                ARRAY[convert_to(p_message::text, 'UTF8')], now(), p_is_whole) AS r (results))::uuid;
 END $$;
 
 DROP FUNCTION IF EXISTS public.insert_callcenter_ticket_from_json_with_meter_link(jsonb);
