@@ -162,12 +162,12 @@ class Grid:
 
     def say(
         self, meters: Iterable[str], power: str, minute: float, *, source: str = "onu", event_id: str = ""
-    ) -> int:
-        """Let meters report their own power, as the ONU and KAIFA paths do; gives the number of changes."""
+    ) -> None:
+        """Let meters report their own power, as the ONU and KAIFA paths do."""
         with self.database.engine.begin() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, psycopg.Connection)
-            return say(driver, list(meters), power, at(minute), source=source, event_id=event_id)
+            say(driver, list(meters), power, at(minute), source=source, event_id=event_id)
 
 
 def say(
@@ -178,7 +178,7 @@ def say(
     *,
     source: str = "onu",
     event_id: str = "",
-) -> int:
+) -> None:
     """Record one signal of meters about their own power."""
     key = event_id or f"{source}-{meters[0]}-{len(meters)}-{power}-{when.timestamp()}"
     row = connection.execute(
@@ -191,12 +191,10 @@ def say(
         (source, key, power, when),
     ).fetchone()
     assert row is not None
-    changed = connection.execute(
+    connection.execute(
         """
         SELECT oms_topology.record_meter_reports(
-            %s, (SELECT array_agg(meter_no) FROM oms_meters WHERE meter_number = ANY (%s)), %s, NULL)
+            array_agg(%s::bigint), array_agg(meter_no), '{}', '{}') FROM oms_meters WHERE meter_number = ANY (%s)
         """,
-        (row[0], meters, power),
-    ).fetchone()
-    assert changed is not None
-    return int(changed[0])
+        (row[0], meters),
+    )

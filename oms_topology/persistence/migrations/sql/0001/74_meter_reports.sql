@@ -50,7 +50,7 @@ BEGIN
     SELECT w.meter_no, w.occurred_at, w.power_status, w.communication_status, w.source, w.source_event_id, w.signal_no
     FROM unnest(said) w WHERE w.power_status IS NOT NULL OR w.communication_status IS NOT NULL
     ORDER BY w.meter_no, w.occurred_at;
-    FOR round IN 1 .. (SELECT max(w.round_no) FROM unnest(said) w) LOOP
+    FOR round IN 1 .. COALESCE((SELECT max(w.round_no) FROM unnest(said) w), 0) LOOP
         late := late || oms_topology.record_round(
             ARRAY(SELECT w FROM unnest(said) w WHERE w.round_no = round));
     END LOOP;
