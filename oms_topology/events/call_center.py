@@ -1,17 +1,18 @@
 """Call-center tickets: a customer says that there is no power. Evidence only, which changes no status.
 
-Phone, address and name stay in the payload: neither details nor findings nor errors repeat them.
+Phone, address and notes are in ``details`` and ``payload``, for the call center's own tables; findings,
+errors and ``repr`` never repeat them. The SQL function ``oms_topology.parse_call`` reads the same.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+import string
 from typing import TYPE_CHECKING, Any
 
 from oms_topology.errors import SignalParseError
-from oms_topology.events.fields import event_time, text_field
-from oms_topology.events.json_text import content_hash
+from oms_topology.events.fields import event_time, text_field, whole_text
+from oms_topology.events.json_text import hash_of_texts
 from oms_topology.model import (
     DeviceKind,
     DeviceReference,
@@ -21,6 +22,7 @@ from oms_topology.model import (
     SignalFinding,
     Source,
 )
+from oms_topology.model.signal import frozen_signal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +34,39 @@ __all__ = ["parse_call_center", "tidy_meter_number"]
 _TIDY = re.compile(r"[A-Z0-9]+")
 _LETTERS_THEN_DIGITS = re.compile(r"[A-Z]{0,4}[0-9]{4,}")
 _SEPARATORS = str.maketrans("", "", "-_./#:")
-_SAID = frozenset({"ticketId", "timestamp", "customer", "notes"})
+# Explicit tables, since databases and Python differ in what Unicode they know.
+_OTHER_DIGITS = (0x660, 0x6F0, 0xFF10)  # Arabic-Indic, Extended Arabic-Indic, fullwidth
+_INVISIBLE = (
+    "\x00-\x20\x7f-\xa0\xad\u061c\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ufeff"
+)
+_BLANK = re.compile(f"[{_INVISIBLE}]")
+_PLAIN = (
+    {zero + digit: str(digit) for zero in _OTHER_DIGITS for digit in range(10)}
+    | dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D], "-")
+    | {0xFF21 + place: letter for place, letter in enumerate(string.ascii_uppercase)}
+    | {0xFF41 + place: letter for place, letter in enumerate(string.ascii_uppercase)}
+    | str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
+)
+_FIELDS = (
+    ("ticket_id", "event", "ticketId", 64),
+    ("intake_id", "intake", "intakeId", 64),
+    ("oms_event_id", "intake", "omsEventId", 64),
+    ("source", "sender", "source", 64),
+    ("status", "event", "status", 32),
+    ("phone", "customer", "phone", 32),
+    ("meter_number", "customer", "meterNumber", 64),
+    ("address", "customer", "address", 10_000),
+    ("notes", "customer", "notes", 10_000),
+    ("more_notes", "event", "notes", 10_000),
+)
+_STATUSES = frozenset({"Registered", "Crew Assigned", "In Progress", "Partially Restored", "Restored"})
+_HASHED = ("phone", "meter_number", "address", "notes")
 
 
 def tidy_meter_number(text: str) -> str:
     """Write a meter number that somebody typed as the registry writes them.
 
-    Blanks and invisible characters go, letters become capitals, digits of any script ASCII ones;
+    Blanks and invisible characters go, letters become capitals, Arabic and fullwidth digits ASCII ones;
     separators go where letters and digits are what remains.
 
     Examples
@@ -48,20 +76,9 @@ def tidy_meter_number(text: str) -> str:
     """
     if _TIDY.fullmatch(text):
         return text
-    plain = "".join(map(_plain_character, unicodedata.normalize("NFKC", text))).upper()
+    plain = _BLANK.sub("", text).translate(_PLAIN)
     joined = plain.translate(_SEPARATORS)
     return joined if _LETTERS_THEN_DIGITS.fullmatch(joined) else plain
-
-
-def _plain_character(character: str) -> str:
-    if character.isascii() and character > " ":
-        return character
-    category = unicodedata.category(character)
-    if category == "Nd":
-        return str(unicodedata.digit(character))
-    if category == "Pd":
-        return "-"
-    return "" if category[0] in "ZC" else character
 
 
 def parse_call_center(
@@ -72,7 +89,7 @@ def parse_call_center(
     Parameters
     ----------
     event, envelope : dict
-        As :func:`~oms_topology.events.envelopes.unwrapped` gives them, the body read as JSON.
+        As :func:`~oms_topology.events.envelopes.unwrapped` gives them.
     received_at : aware datetime
         When it came.
     zone : ZoneInfo
@@ -94,25 +111,26 @@ def parse_call_center(
         reason = "missing" if customer is None else "not an object"
         raise SignalParseError(Source.CALL_CENTER, "customer", reason)
     at = event_time(Source.CALL_CENTER, event, envelope, received_at=received_at, zone=zone)
-    digest = content_hash({name: event[name] for name in _SAID if name in event})
-    details, troubles = _details(event, envelope, customer)
-    key = details["ticket_id"] or f"sha256:{digest}"
-    said = details["meter_number"]
-    # What is left of blanks and marks alone is no number.
-    number = tidy_meter_number(said) if said else ""
-    if not number:
-        troubles.append(
-            SignalFinding("customer.meterNumber", "missing or not a number; known by ticket only")
-        )
-    device = (
-        DeviceReference(DeviceKind.METER, number) if number else DeviceReference(ReporterKind.CALLER, key)
+    troubles: list[SignalFinding] = []
+    details = _details(event, envelope, customer, troubles)
+    if at.finding:
+        troubles.append(at.finding)
+    said = event.get("timestamp")
+    digest = hash_of_texts(
+        [
+            said if type(said) is str else None,
+            details["ticket_id"] or whole_text(event, "ticketId"),
+            *[details[key] for key in _HASHED],
+        ]
     )
+    key = details["ticket_id"] = details["ticket_id"] or f"sha256:{digest[:57]}"
+    number = details["meter_number"]
     return (
-        Signal(
+        frozen_signal(
             source=Source.CALL_CENTER,
             source_event_id=key,
             content_hash=digest,
-            device=device,
+            device=DeviceReference(*((DeviceKind.METER, number) if number else (ReporterKind.CALLER, key))),
             power_status=PowerStatus.OFF,
             is_evidence_only=True,
             occurred_at=at.occurred_at,
@@ -123,32 +141,45 @@ def parse_call_center(
             meter_numbers=(number,) if number else (),
             details=details,
             payload=event,
-            findings=(*((at.finding,) if at.finding else ()), *troubles),
+            findings=tuple(troubles),
         ),
     )
 
 
 def _details(
-    event: Mapping[str, Any], envelope: Mapping[str, Any], customer: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[SignalFinding]]:
-    troubles: list[SignalFinding] = []
+    event: Mapping[str, Any],
+    envelope: Mapping[str, Any],
+    customer: Mapping[str, Any],
+    troubles: list[SignalFinding],
+) -> dict[str, Any]:
+    places: dict[str, Mapping[str, Any]] = {
+        "event": event,
+        "customer": customer,
+        "intake": _intake(event, envelope, troubles),
+        "sender": event if "source" in event else envelope,
+    }
+    details: dict[str, Any] = {
+        key: text_field(places[place], name, max_length, troubles) for key, place, name, max_length in _FIELDS
+    }
+    if details["status"] and details["status"] not in _STATUSES:
+        troubles.append(SignalFinding("status", "not a status of a ticket"))
+        details["status"] = None
+    # What is left of blanks and marks alone is no number.
+    details["meter_number"] = tidy_meter_number(details["meter_number"] or "") or None
+    if details["meter_number"] is None:
+        troubles.append(SignalFinding("meterNumber", "missing or not a number; known by ticket only"))
+    more = details["more_notes"]
+    if more and more != details["notes"]:
+        details["notes"] = f"{details['notes']}\n{more}" if details["notes"] else more
+    return details
+
+
+def _intake(
+    event: Mapping[str, Any], envelope: Mapping[str, Any], troubles: list[SignalFinding]
+) -> Mapping[str, Any]:
     intake = event["intake"] if "intake" in event else envelope.get("intake")
-    if not isinstance(intake, dict):
-        if intake is not None:
-            troubles.append(SignalFinding("intake", "not an object"))
-        intake = {}
-    notes_at = customer if customer.get("notes") else event
-    wanted = (
-        ("ticket_id", event, "ticketId", 64),
-        ("meter_number", customer, "meterNumber", 64),
-        ("notes", notes_at, "notes", 10_000),
-        ("intake_id", intake, "intakeId", 64),
-        ("oms_event_id", intake, "omsEventId", 64),
-        ("source", event if "source" in event else envelope, "source", 64),
-    )
-    details: dict[str, Any] = {}
-    for key, place, name, max_length in wanted:
-        details[key], trouble = text_field(place, name, max_length)
-        if trouble:
-            troubles.append(trouble)
-    return details, troubles
+    if isinstance(intake, dict):
+        return intake
+    if intake is not None:
+        troubles.append(SignalFinding("intake", "not an object"))
+    return {}

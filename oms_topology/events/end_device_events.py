@@ -7,6 +7,8 @@ EnergyICT (Connexo) name, each row with its list in ``seen_in``; the code scheme
 from __future__ import annotations
 
 import csv
+import re
+import string
 from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
@@ -41,6 +43,8 @@ _COMMUNICATION_NAMES = {
     "communicationfailure": CommunicationStatus.OFFLINE,
     "communicationrestored": CommunicationStatus.ONLINE,
 }
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_NO_LETTERS = re.compile("[^a-z0-9]")
 
 
 class Meaning(NamedTuple):
@@ -54,8 +58,9 @@ class Meaning(NamedTuple):
 def meaning_of_end_device_event(event_type: str) -> Meaning | None:
     """Tell what an event type says; None for one that nobody knows here.
 
-    A meter that reports its loss of power is about to fall silent, so it counts as offline too, and one
-    that reports power as online. A loss of communication says nothing of power.
+    A meter that reports its loss of power is about to fall silent, so it counts as offline; one that reports
+    anything else has been reached, but for the loss of communication itself, which says nothing of power.
+    The SQL table ``oms_topology.end_device_event_code`` holds the same.
 
     Examples
     --------
@@ -67,7 +72,10 @@ def meaning_of_end_device_event(event_type: str) -> Meaning | None:
     True
     """
     known = _meanings()
-    return known.get(event_type) or known.get("".join(filter(str.isalnum, event_type.lower())))
+    if event_type in known:
+        return known[event_type]
+    lower = event_type.translate(_LOWER)
+    return known.get(lower) or known.get(_NO_LETTERS.sub("", lower))
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +98,7 @@ def _of_words(words: str) -> Meaning:
     if words.startswith("power on"):
         return _of_power(PowerStatus.ON, words)
     lost = "COMMS" in words
-    communication = CommunicationStatus.OFFLINE if lost else CommunicationStatus.UNKNOWN
+    communication = CommunicationStatus.OFFLINE if lost else CommunicationStatus.ONLINE
     return Meaning(PowerStatus.UNKNOWN, communication, words)
 
 

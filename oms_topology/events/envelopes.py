@@ -8,15 +8,16 @@ from oms_topology.errors import SignalParseError
 from oms_topology.events.json_text import MAX_DEPTH, MAX_PAYLOAD_BYTES, canonical_text, is_too_deep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["checked_message", "unwrapped"]
 
 _SURELY_SMALL = 10_000
+_MAX_LAYERS = 6
 
 
-def checked_message(source: str, message: Any, payload: object = None) -> dict[str, Any]:
-    """Refuse what is no object, nested too deeply or too large.
+def checked_message(source: str, message: Any, payload: object = None) -> Any:
+    """Refuse what is nested too deeply or too large.
 
     ``payload`` is the text it was read from: a short one with few brackets can be neither.
 
@@ -25,14 +26,12 @@ def checked_message(source: str, message: Any, payload: object = None) -> dict[s
     SignalParseError
         The message is one of these.
     """
-    if not isinstance(message, dict):
-        raise SignalParseError(source, "payload", "not a JSON object")
-    if not _has_few_brackets(payload) and is_too_deep(message):
-        raise SignalParseError(source, "payload", "nested too deeply")
     if not isinstance(payload, (bytes, str)) or len(payload) > _SURELY_SMALL:
         size = len(canonical_text(message).encode("utf-8", "surrogatepass"))
         if size > MAX_PAYLOAD_BYTES:
             raise SignalParseError(source, "payload", "larger than 1 MiB")
+    if not _has_few_brackets(payload) and is_too_deep(message):
+        raise SignalParseError(source, "payload", "nested too deeply")
     return message
 
 
@@ -42,23 +41,49 @@ def _has_few_brackets(payload: object) -> bool:
     return isinstance(payload, str) and payload.count("{") + payload.count("[") < MAX_DEPTH
 
 
-def unwrapped(message: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-    """Give what a message wraps, and the envelope; a gateway's request gives its body, text or object.
+def unwrapped(
+    source: str, message: Any, read: Callable[[str], Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Give the event that a message wraps, however often, and the envelope; the outermost one's fields win.
+
+    Parameters
+    ----------
+    source : str
+        The provider, for errors.
+    message : object
+        What came, decoded.
+    read : callable
+        Reads a wrapped text.
+
+    Raises
+    ------
+    SignalParseError
+        What is wrapped is no object, or is wrapped more than five times.
 
     Examples
     --------
-    >>> unwrapped({"event": {"type": "x"}, "source": "s"})[0]
-    {'type': 'x'}
-    >>> unwrapped({"request": {"method": "POST", "body": "{}"}})[0]
-    '{}'
+    >>> import json
+    >>> unwrapped("onu", {"event": {"method": "POST", "body": '{"type": "x"}'}, "source": "s"}, json.loads)
+    ({'type': 'x'}, {'source': 's'})
     """
-    inner: Any = message.get("event")
-    if not isinstance(inner, dict):
-        inner = message.get("request")
-    if not isinstance(inner, dict):
-        if "body" in message and "method" in message:
-            return message["body"], {}
-        return message, {}
-    if "body" in inner and ("method" in inner or "headers" in inner or len(inner) == 1):
-        return inner["body"], message
-    return inner, message
+    envelope: dict[str, Any] = {}
+    event = message
+    for _ in range(_MAX_LAYERS):
+        if isinstance(event, str):
+            event = read(event)
+            continue
+        if not isinstance(event, dict):
+            raise SignalParseError(source, "payload", "not a JSON object")
+        if isinstance(event.get("event"), (dict, str)):
+            wrapping = "event"
+        elif isinstance(event.get("request"), dict):
+            wrapping = "request"
+        elif isinstance(event.get("body"), (dict, str)):
+            event = event["body"]
+            continue
+        else:
+            return event, envelope
+        envelope = {**event, **envelope}
+        del envelope[wrapping]
+        event = event[wrapping]
+    raise SignalParseError(source, "payload", "wrapped too deep")

@@ -9,51 +9,73 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from oms_topology.errors import SignalParseError
-from oms_topology.events.json_text import number_text
+from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, number_text
 from oms_topology.model import SignalFinding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-__all__ = ["EventTime", "coordinates_field", "event_time", "parse_time", "text_field"]
+__all__ = ["EventTime", "coordinates_field", "event_time", "parse_time", "text_field", "whole_text"]
 
 BLANKS = " \t\n\r\f\v"
 _CLOCK_SLACK = timedelta(minutes=5)
-_MICRO = Decimal("0.000001")
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ISO_8601 = re.compile(
     r"([12][0-9]{3})-([0-9]{2})-([0-9]{2})[Tt ]([01][0-9]|2[0-3]):([0-5][0-9])"
     r"(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?(?:([Zz])|([+-])(0[0-9]|1[0-4]):?([0-5][0-9])?)?"
 )
 
+_PLAIN_TIME = re.compile(
+    r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z?"
+)
+
 
 def text_field(
-    event: Mapping[str, Any], name: str, max_length: int
-) -> tuple[str | None, SignalFinding | None]:
+    event: Mapping[str, Any], name: str, max_length: int, troubles: list[SignalFinding], label: str = ""
+) -> str | None:
     """Read a field as trimmed text; a number counts as its digits, an empty text as missing.
+
+    Parameters
+    ----------
+    event : mapping
+        Where the field stands.
+    name, max_length : str, int
+        The field, and the longest text that it may hold, in characters.
+    troubles : list of SignalFinding
+        What was wrong is appended here, under ``label`` where one is given.
 
     Returns
     -------
-    tuple
-        The text, or None when it is missing, of another type or too long; and what was wrong.
+    str or None
+        None when it is missing, of another type or too long.
 
     Examples
     --------
-    >>> text_field({"reason": " Storm "}, "reason", 10)
+    >>> troubles = []
+    >>> text_field({"reason": " Storm "}, "reason", 10, troubles), text_field({"a": []}, "a", 9, troubles)
     ('Storm', None)
+    >>> troubles
+    [SignalFinding(field='a', reason='not a text')]
     """
     value = event.get(name)
     if type(value) is str and 0 < len(value) <= max_length and value[0] > " " and value[-1] > " ":
-        return value, None
-    if isinstance(value, (bool, list, dict)):
-        return None, SignalFinding(name, "not a text")
+        return value
     if value is None:
-        return None, None
+        return None
+    if isinstance(value, (bool, list, dict)):
+        troubles.append(SignalFinding(label or name, "not a text"))
+        return None
     text = (value if isinstance(value, str) else number_text(value)).strip(BLANKS)
     if len(text) > max_length:
-        return None, SignalFinding(name, f"longer than {max_length} characters")
-    return text or None, None
+        troubles.append(SignalFinding(label or name, f"longer than {max_length} characters"))
+        return None
+    return text or None
+
+
+def whole_text(event: Mapping[str, Any], name: str) -> str | None:
+    """Read a field as trimmed text of any length; None for what is none."""
+    return text_field(event, name, MAX_PAYLOAD_BYTES, [])
 
 
 def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
@@ -72,10 +94,10 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     >>> parse_time("2025-10-01T11:02:01.915+03:00", ZoneInfo("UTC")).isoformat()
     '2025-10-01T08:02:01.915000+00:00'
     """
-    if _is_plain(text):
+    if _PLAIN_TIME.fullmatch(text):  # the usual form goes the short way
         with suppress(ValueError):
             plain = datetime.fromisoformat(text)
-            return plain if plain.tzinfo else _of_zone(plain, zone)
+            return plain if plain.tzinfo is UTC else _of_zone(plain, zone)
     match = _ISO_8601.fullmatch(text.strip(BLANKS))
     if match is None:
         return None
@@ -100,22 +122,6 @@ def _of_zone(naive: datetime, zone: ZoneInfo) -> datetime:
         return naive.replace(tzinfo=UTC)
     # Where clocks change, both readings of it are possible; PostgreSQL takes the later instant.
     return max(naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-
-
-def _is_plain(text: str) -> bool:
-    # The usual form goes the short way; what is not exactly this is left to the rule above.
-    return (
-        20 <= len(text) <= 30
-        and text[-1] in "Z0123456789"
-        and text[10] == "T"
-        and text[0] in "12"
-        and text[4] == text[7] == "-"
-        and text[13] == text[16] == ":"
-        and (len(text) == 20 if text[19] == "Z" else text[19] == "." and text[20].isdigit())
-        and "+" not in text
-        and text.find("-", 19) < 0
-        and text.isascii()
-    )
 
 
 class EventTime(NamedTuple):
@@ -182,31 +188,34 @@ def _sent_at(envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo)
 
 
 def coordinates_field(
-    event: Mapping[str, Any], name: str = "coordinates"
-) -> tuple[str | None, str | None, SignalFinding | None]:
-    """Read ``coordinates: {lat, lng}`` in degrees, or the field ``name`` of that form.
+    event: Mapping[str, Any], name: str, troubles: list[SignalFinding]
+) -> tuple[str | None, str | None]:
+    """Read the field ``name`` of the form ``{lat, lng}``, in degrees.
 
     Returns
     -------
     tuple
-        Latitude and longitude as text with six decimals, or None twice; and what was wrong.
+        Latitude and longitude as text with six decimals, or None twice; what was wrong is appended to
+        ``troubles``.
 
     Examples
     --------
-    >>> coordinates_field({"coordinates": {"lat": 31.9512, "lng": 35.9327}})
-    ('31.951200', '35.932700', None)
+    >>> coordinates_field({"coordinates": {"lat": 31.9512, "lng": 35.9327}}, "coordinates", [])
+    ('31.951200', '35.932700')
     """
     place = event.get(name)
     if place is None:
-        return None, None, None
+        return None, None
     latitude, longitude = (place.get("lat"), place.get("lng")) if isinstance(place, dict) else (None, None)
     if not _is_number(latitude) or not _is_number(longitude):
-        return None, None, SignalFinding(name, "not a pair of numbers lat and lng")
-    if not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
-        return None, None, SignalFinding(name, "out of range")
-    if latitude == 0 and longitude == 0:
-        return None, None, SignalFinding(name, "zero, which means unknown")
-    return rounded_text(latitude, 6), rounded_text(longitude, 6), None
+        troubles.append(SignalFinding(name, "not a pair of numbers lat and lng"))
+    elif not -90 <= latitude <= 90 or not -180 <= longitude <= 180:
+        troubles.append(SignalFinding(name, "out of range"))
+    elif latitude == 0 and longitude == 0:
+        troubles.append(SignalFinding(name, "zero, which means unknown"))
+    else:
+        return rounded_text(latitude, 6), rounded_text(longitude, 6)
+    return None, None
 
 
 def _is_number(value: object) -> TypeGuard[float | Decimal]:
@@ -218,10 +227,12 @@ def rounded_text(value: float | Decimal, digits: int) -> str:
 
     Examples
     --------
-    >>> rounded_text(Decimal("0.0005"), 3)
-    '0.001'
+    >>> rounded_text(Decimal("0.0005"), 3), rounded_text(31.9454, 6)
+    ('0.001', '31.945400')
     """
-    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-    if digits == 6 and exact > 1:
-        return str(exact.quantize(_MICRO, rounding=ROUND_HALF_UP))
-    return number_text(exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP))
+    text = repr(value) if isinstance(value, float) else str(value)
+    whole, _, fraction = text.partition(".")
+    if 0 < len(fraction) <= digits and text[0] != "-" and "e" not in text and "E" not in text:
+        return f"{whole}.{fraction:0<{digits}}"
+    exact = Decimal(text).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    return number_text(exact)

@@ -1,14 +1,20 @@
-"""KAIFA messages: the head-end passes on what meters report, as SOAP or as a consumer's JSON of it."""
+"""KAIFA messages: the head-end passes on what meters report, as SOAP or as a consumer's JSON of it.
+
+Each ``EndDeviceEvent`` becomes one signal, of the same form whichever way it came: that which the consumer
+gives to the SQL door, where ``oms_topology.parse_kaifa`` reads the same.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from oms_topology.errors import SignalParseError
 from oms_topology.events.end_device_events import Meaning, meaning_of_end_device_event
-from oms_topology.events.fields import event_time, text_field
-from oms_topology.events.json_text import content_hash
+from oms_topology.events.fields import BLANKS, EventTime, event_time
+from oms_topology.events.json_text import canonical_text, hash_of_texts
 from oms_topology.model import (
     CommunicationStatus,
     DeviceKind,
@@ -18,6 +24,7 @@ from oms_topology.model import (
     SignalFinding,
     Source,
 )
+from oms_topology.model.signal import frozen_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,16 +35,56 @@ __all__ = ["parse_kaifa"]
 
 _NOTHING = Meaning(PowerStatus.UNKNOWN, CommunicationStatus.UNKNOWN, "unknown")
 _ENDED = frozenset({"inactive", "cleared", "closed", "cancelled", "canceled", "resolved"})
-_TYPE_KEYS = ("event_type", "EndDeviceEventType", "eventType")
-_DETAIL_KEYS = ("event_details", "EndDeviceEventDetails")
-_TEXT_FIELDS = (
-    ("event_mrid", ("event_id", "mRID"), 100),
-    ("severity", ("severity",), 32),
-    ("reason", ("reason",), 2000),
-    ("issuer_id", ("issuer_id", "issuerID"), 100),
-    ("issuer_tracking_id", ("issuer_tracking_id", "issuerTrackingID"), 100),
+_HEADER_FIELDS = (
+    ("comment", "comment", 10_000),
+    ("correlation_id", "correlation_id", 100),
+    ("header_source", "source", 100),
+    ("message_id", "message_id", 100),
+    ("noun", "noun", 50),
+    ("revision", "revision", 10),
+    ("verb", "verb", 20),
 )
-_MAX_EVENT_DEPTH = 8
+_USER_FIELDS = (("header_user_id", "UserID", 100), ("organization", "Organization", 100))
+_EVENT_FIELDS = (
+    ("event_id", "event_id", 100),
+    ("issuer_id", "issuer_id", 100),
+    ("issuer_tracking_id", "issuer_tracking_id", 100),
+    ("reason", "reason", 200),
+    ("severity", "severity", 20),
+    ("user_id", "user_id", 100),
+)
+_MAX_MRID = 100
+_MAX_KEY = 400
+_MAX_NESTING = 8
+_PREFIX = re.compile(r"[\w.-]+:([^\"\\]+)")
+_HEADER_NAMES = {
+    "Verb": "verb",
+    "Noun": "noun",
+    "Revision": "revision",
+    "Timestamp": "timestamp",
+    "Source": "source",
+    "AsyncReplyFlag": "async_reply_flag",
+    "AckRequired": "ack_required",
+    "User": "user",
+    "MessageID": "message_id",
+    "CorrelationID": "correlation_id",
+    "Comment": "comment",
+}
+_EVENT_NAMES = {
+    "mRID": "event_id",
+    "createdDateTime": "created_date_time",
+    "issuerID": "issuer_id",
+    "issuerTrackingID": "issuer_tracking_id",
+    "userID": "user_id",
+    "Assets": "assets",
+    "Asset": "assets",
+    "EndDeviceEventDetails": "event_details",
+    "EndDeviceEventType": "event_type",
+    "eventType": "event_type",
+    "Names": "names",
+    "UsagePoint": "usage_point",
+}
+_ORIGINAL = ("timestamp", "source", "topic", "processed_at")
 
 
 def parse_kaifa(
@@ -57,25 +104,23 @@ def parse_kaifa(
     Returns
     -------
     tuple of Signal
-        One for each asset of each event, in the message's order. Events that cannot be used are named
-        in the findings of the first signal, as long as there is one.
+        One for each event, in the message's order, about its first asset; ``meter_numbers`` are the
+        mRIDs of all its assets. Events that cannot be used are named in the findings of the first
+        signal, as long as there is one.
 
     Raises
     ------
     SignalParseError
         No event of the message has a device, a type and a time.
     """
-    header, events = _parts(message)
+    events = _events(message, envelope)
     if not events:
-        raise SignalParseError(Source.KAIFA, "payload", "no EndDeviceEvent")
-    if not envelope:
-        original = message.get("original_message")
-        envelope = original if isinstance(original, dict) else message
+        raise SignalParseError(Source.KAIFA, "payload", "missing or not an object")
     signals: list[Signal] = []
     troubles: list[tuple[int, SignalParseError]] = []
     for number, event in enumerate(events, 1):
         try:
-            signals += _signals(header, event, envelope, received_at, zone)
+            signals.append(_signal(event, envelope, received_at, zone))
         except SignalParseError as error:
             troubles.append((number, error))
     if not signals:
@@ -92,165 +137,226 @@ def _with_troubles(signal: Signal, troubles: list[tuple[int, SignalParseError]])
     return replace(signal, findings=signal.findings + told)
 
 
-def _pick(place: Any, *names: str) -> Any:
-    if not isinstance(place, dict):
-        return None
-    for name in names:
-        if name in place:
-            return place[name]
-    return next((place[key] for key in place if ":" in key and key.rpartition(":")[2] in names), None)
+# -- any form of a message as the consumer's: {header, payload, ...}, one for each event
 
 
-def _parts(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:
+def _events(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> list[dict[str, Any]]:
+    payload = message.get("payload")
+    if isinstance(payload, (dict, list)) and not _holds_end_device_events(payload):
+        return [{**message, "payload": event} for event in _objects(payload)]
     place: Any = message
     for name in ("Envelope", "Body", "EventMessage"):
-        inner = _pick(place, name)
-        place = inner if isinstance(inner, dict) else place
-    header = _pick(place, "header", "Header")
-    payload = _pick(place, "payload", "Payload")
-    if payload is None:
-        payload = place
-    return header if isinstance(header, dict) else {}, list(_events(payload, _MAX_EVENT_DEPTH))
+        place = _inner(place, name) or place
+    header = _renamed(_inner(place, "Header") or _inner(place, "header") or {}, _HEADER_NAMES)
+    top = {"message_type": "EndDeviceEvent", "header": header}
+    original = {name: envelope[name] for name in _ORIGINAL if name in envelope}
+    if original:
+        top["original_message"] = original
+    payload = _inner(place, "Payload") or _inner(place, "payload") or place
+    return [{**top, "payload": _renamed(event, _EVENT_NAMES)} for event in _end_device_events(payload)]
 
 
-def _events(place: Any, depth: int) -> Iterator[Any]:
-    if isinstance(place, list) and depth:
-        for item in place:
-            yield from _events(item, depth - 1)
-    elif isinstance(place, dict) and depth:
-        inner = _pick(place, "EndDeviceEvents", "EndDeviceEvent")
+def _holds_end_device_events(payload: Any) -> bool:
+    return isinstance(payload, dict) and any(
+        key.rpartition(":")[2] in ("EndDeviceEvents", "EndDeviceEvent") for key in payload
+    )
+
+
+def _inner(place: Any, name: str) -> Any:
+    if not isinstance(place, dict):
+        return None
+    if name in place:
+        return place[name]
+    return next((place[key] for key in place if ":" in key and key.rpartition(":")[2] == name), None)
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {}
+    return {names.get(local, local): value for local, value in _plain(node).items()}
+
+
+def _end_device_events(place: Any, depth: int = _MAX_NESTING) -> Iterator[Mapping[str, Any]]:
+    for node in _objects(place) if depth else ():
+        inner = _inner(node, "EndDeviceEvents") or _inner(node, "EndDeviceEvent")
         if inner is not None:
-            yield from _events(inner, depth - 1)
-        elif _pick(place, *_TYPE_KEYS, "assets", "Assets", "Asset", "usage_point", "UsagePoint") is not None:
-            yield place
+            yield from _end_device_events(inner, depth - 1)
+        elif any(key.rpartition(":")[2] in _MARKS for key in node):
+            yield node
 
 
-def _text(place: Any, names: tuple[str, ...], max_length: int) -> tuple[str | None, SignalFinding | None]:
-    value = _pick(place, *names)
-    if type(value) is str and 0 < len(value) <= max_length and value[0] > " " and value[-1] > " ":
-        return value, None
-    if isinstance(value, dict) and "#text" in value:
-        value = value["#text"]
-    return text_field({names[0]: value}, names[0], max_length)
-
-
-def _signals(
-    header: Mapping[str, Any],
-    event: Mapping[str, Any],
-    envelope: Mapping[str, Any],
-    received_at: datetime,
-    zone: ZoneInfo,
-) -> list[Signal]:
-    details, troubles = _details(header, event)
-    meaning = _meaning(details, troubles)
-    created = _pick(event, "created_date_time", "createdDateTime")
-    if not created:
-        created = _pick(_pick(event, "status"), "dateTime") or _pick(header, "timestamp", "Timestamp")
-    at = event_time(Source.KAIFA, {"timestamp": created}, envelope, received_at=received_at, zone=zone)
-    if at.finding:
-        troubles.append(at.finding)
-    signals = []
-    assets: list[str | None] = [*_mrids(_pick(event, "assets", "Assets", "Asset"), "assets.mRID", troubles)]
-    for asset in assets or [None]:
-        code = asset or details["usage_point_mrid"]
-        if code is None:
-            raise SignalParseError(Source.KAIFA, "assets.mRID", "missing, and so is that of the usage point")
-        said = details | {"asset_mrid": asset}
-        digest = content_hash([created, *map(said.get, _HASHED), _measured(event)])
-        ids = (said["message_id"], said["event_mrid"], asset)
-        signals.append(
-            Signal(
-                source=Source.KAIFA,
-                source_event_id="/".join(map(str, ids)) if all(ids) else f"sha256:{digest}",
-                content_hash=digest,
-                device=DeviceReference(DeviceKind.METER, code),
-                power_status=meaning.power_status,
-                communication_status=meaning.communication_status,
-                occurred_at=at.occurred_at,
-                received_at=received_at,
-                sent_at=at.sent_at,
-                time_is_sound=at.is_sound,
-                reported_at=at.reported_at,
-                details=said,
-                payload={"header": header, "payload": event},
-                findings=tuple(troubles),
-            )
-        )
-    return signals
-
-
-_HASHED = (
-    "message_id",
-    "event_mrid",
-    "asset_mrid",
-    "usage_point_mrid",
-    "event_type",
-    "status",
-    "severity",
-    "reason",
+_MARKS = frozenset(
+    {"EndDeviceEventType", "eventType", "event_type", "Assets", "Asset", "assets", "UsagePoint"}
 )
 
 
-def _details(
-    header: Mapping[str, Any], event: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[SignalFinding]]:
-    details: dict[str, Any] = {}
-    troubles: list[SignalFinding] = []
-    for key, names, max_length in _TEXT_FIELDS:
-        details[key], trouble = _text(event, names, max_length)
-        if trouble:
-            troubles.append(trouble)
-    details["message_id"], trouble = _text(header, ("message_id", "MessageID"), 100)
-    if trouble:
-        troubles.append(trouble)
-    details["event_type"] = _type(_pick(event, *_TYPE_KEYS))
-    status = _pick(event, "status")
-    details["status"], trouble = _text(status, ("value",), 64)
-    if trouble:
-        troubles.append(SignalFinding("status.value", trouble.reason))
-    points = _mrids(_pick(event, "usage_point", "UsagePoint"), "usage_point.mRID", troubles)
-    details["usage_point_mrid"] = points[0] if points else None
-    return details, troubles
+# -- nodes of the consumer's form: one element as object or list, prefixed or not
 
 
-def _type(value: Any) -> str:
-    if isinstance(value, list) and value:
-        value = value[0]
+def _objects(node: Any) -> list[dict[str, Any]]:
+    if type(node) is dict:
+        return [node]
+    return [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
+
+
+def _plain(node: Any) -> Mapping[str, Any]:
+    """Give a node with its keys without prefixes; of two that become one the last in order of length wins."""
+    if not isinstance(node, dict):
+        return {}
+    if not any(":" in key for key in node):
+        return node
+    plain = {_local_name(key): value for key, value in node.items()}
+    if len(plain) < len(node):
+        ordered = sorted(node, key=lambda key: (len(key.encode()), key.encode()))
+        plain = {_local_name(key): node[key] for key in ordered}
+    return plain
+
+
+def _local_name(key: str) -> str:
+    match = _PREFIX.fullmatch(key)
+    return match[1] if match else key
+
+
+def _text(node: Mapping[str, Any], name: str) -> str | None:
+    value = node.get(name)
+    if type(value) is str and value and value[0] > " " and value[-1] > " ":
+        return value
+    if isinstance(value, list):
+        value = value[0] if value else None
     if isinstance(value, dict):
-        value = next((value[key] for key in ("@ref", "ref", "#text", "value") if value.get(key)), None)
-    text, trouble = text_field({"": value}, "", 200)
-    if text is None:
-        raise SignalParseError(Source.KAIFA, "event_type", trouble.reason if trouble else "missing")
-    return text
+        value = _plain(value).get("#text")
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else canonical_text(value)
+    return text.strip(BLANKS) or None
 
 
-def _meaning(details: dict[str, Any], troubles: list[SignalFinding]) -> Meaning:
-    meaning = meaning_of_end_device_event(details["event_type"])
-    details["meaning"] = meaning.words if meaning else None
+def _mrids(node: Any) -> list[str]:
+    mrids = [_text(_plain(item), "mRID") for item in _objects(node)]
+    return [mrid for mrid in mrids if mrid and len(mrid) <= _MAX_MRID]
+
+
+def _type(payload: Mapping[str, Any]) -> str | None:
+    node = payload.get("event_type")
+    if isinstance(node, dict):
+        return _text(node, "@ref") or _text(node, "ref") or _text(payload, "event_type")
+    return _text(payload, "event_type")
+
+
+def _measured(payload: Mapping[str, Any]) -> list[str | None]:
+    nodes = [_plain(item) for item in _objects(payload.get("event_details"))]
+    return [_text(node, name) for node in nodes for name in ("name", "value")]
+
+
+# -- one event
+
+
+def _signal(
+    event: dict[str, Any], envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo
+) -> Signal:
+    header, payload = _plain(event.get("header")), _plain(event["payload"])
+    assets, points = _mrids(payload.get("assets")), _mrids(payload.get("usage_point"))
+    kind = _type(payload)
+    if not assets and not points:
+        reason = "no mRID of an asset, and none of a usage point"
+        raise SignalParseError(Source.KAIFA, "payload.assets", reason)
+    if kind is None:
+        raise SignalParseError(Source.KAIFA, "payload.event_type", "missing")
+    status = _plain(payload.get("status"))
+    created = _text(payload, "created_date_time") or _text(status, "dateTime")
+    clocks = (_text(header, "timestamp"), _text(event, "timestamp"), envelope.get("timestamp"))
+    at = _event_time(created, clocks, received_at, zone)
+    troubles: list[SignalFinding] = []
+    details = _details(event, header, payload, kind, troubles)
+    state = _text(status, "value")
+    meaning = _meaning(kind, state, troubles)
+    if at.finding:
+        troubles.append(at.finding)
+    digest = hash_of_texts(
+        [
+            *(created, kind, state, _text(header, "message_id"), _text(payload, "event_id")),
+            *(details["severity"], details["reason"]),
+            *(str(len(assets)), *assets),
+            *(str(len(points)), *points),
+            *_measured(payload),
+        ]
+    )
+    return frozen_signal(
+        source=Source.KAIFA,
+        source_event_id=_key(details, assets, digest),
+        content_hash=digest,
+        device=DeviceReference(DeviceKind.METER, (assets or points)[0]),
+        power_status=meaning.power_status,
+        communication_status=meaning.communication_status,
+        occurred_at=at.occurred_at,
+        received_at=received_at,
+        sent_at=at.sent_at,
+        time_is_sound=at.is_sound,
+        reported_at=at.reported_at,
+        meter_numbers=tuple(dict.fromkeys(assets)),
+        details=details,
+        payload=event,
+        findings=tuple(troubles),
+    )
+
+
+def _event_time(
+    created: str | None, clocks: tuple[Any, Any, Any], received_at: datetime, zone: ZoneInfo
+) -> EventTime:
+    # The consumer's own clock is no device's: it only bounds what the device says.
+    envelope = dict(zip(("timestamp", "received_at", "processed_at"), clocks, strict=True))
+    try:
+        return event_time(Source.KAIFA, {"timestamp": created}, envelope, received_at=received_at, zone=zone)
+    except SignalParseError as error:
+        raise SignalParseError(Source.KAIFA, "payload.created_date_time", error.reason) from None
+
+
+def _key(details: Mapping[str, str | None], assets: list[str], digest: str) -> str:
+    message, event = details["message_id"], details["event_id"]
+    if message is None and event is None:
+        return f"sha256:{digest}"
+    key = f"{message or ''}|{event or ''}" + (f"|{','.join(assets)}" if assets else "")
+    return key if len(key) <= _MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _details(
+    event: Mapping[str, Any],
+    header: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    kind: str,
+    troubles: list[SignalFinding],
+) -> dict[str, Any]:
+    details: dict[str, Any] = {"message_type": _text(event, "message_type"), "event_type_ref": kind}
+    for place, fields in (
+        (header, _HEADER_FIELDS),
+        (_plain(header.get("user")), _USER_FIELDS),
+        (payload, _EVENT_FIELDS),
+    ):
+        for key, name, _ in fields:
+            details[key] = _text(place, name)
+    too_long = [key for key, max_length in _LENGTHS if len(details[key] or "") > max_length]
+    for key in too_long:
+        details[key] = None
+        troubles.append(SignalFinding(key, f"longer than {dict(_LENGTHS)[key]} characters"))
+    return details
+
+
+_LENGTHS = tuple(
+    sorted(
+        [("message_type", 50), ("event_type_ref", 50)]
+        + [(key, longest) for key, _, longest in _HEADER_FIELDS + _USER_FIELDS + _EVENT_FIELDS]
+    )
+)
+
+
+def _meaning(kind: str, state: str | None, troubles: list[SignalFinding]) -> Meaning:
+    meaning = meaning_of_end_device_event(kind)
     if meaning is None:
-        troubles.append(SignalFinding("event_type", "not a known type or code; nothing follows from it"))
+        reason = "not a known event type; says nothing of power"
+        troubles.append(SignalFinding("payload.event_type", reason))
         return _NOTHING
-    if meaning.power_status is PowerStatus.OFF and (details["status"] or "").lower() in _ENDED:
-        troubles.append(SignalFinding("status", "an outage that is over or void; nothing follows from it"))
+    if meaning.power_status is PowerStatus.OFF and state and state.lower() in _ENDED:
+        reason = "an outage that is over or void; nothing follows from it"
+        troubles.append(SignalFinding("payload.status", reason))
         return _NOTHING
     return meaning
-
-
-def _mrids(places: Any, field: str, troubles: list[SignalFinding]) -> list[str]:
-    mrids: dict[str, None] = {}
-    for place in places if isinstance(places, list) else [places]:
-        value, trouble = _text(place, ("mRID",), 100)
-        if trouble:
-            troubles.append(SignalFinding(field, trouble.reason))
-        if value:
-            mrids[value] = None
-    return list(mrids)
-
-
-def _measured(event: Mapping[str, Any]) -> list[list[Any]]:
-    measured = _pick(event, *_DETAIL_KEYS)
-    return [
-        [_pick(item, "name"), _pick(item, "value")]
-        for item in (measured if isinstance(measured, list) else [measured])
-        if isinstance(item, dict)
-    ]

@@ -1,14 +1,21 @@
-"""ONU messages: an optical network unit says that it lost power, has it again, or is out of reach."""
+"""ONU messages: an optical network unit says that it lost power, has it again, or is out of reach.
+
+The SQL function ``oms_topology.parse_onu`` reads the same forms to the same signal.
+"""
 
 from __future__ import annotations
 
+import re
+import string
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from oms_topology.errors import SignalParseError
-from oms_topology.events.fields import coordinates_field, event_time, text_field
-from oms_topology.events.json_text import content_hash
+from oms_topology.events.fields import BLANKS, coordinates_field, event_time, text_field, whole_text
+from oms_topology.events.json_text import hash_of_texts, number_text
 from oms_topology.model import (
     CommunicationStatus,
+    DeviceKind,
     DeviceReference,
     PowerStatus,
     ReporterKind,
@@ -16,6 +23,7 @@ from oms_topology.model import (
     SignalFinding,
     Source,
 )
+from oms_topology.model.signal import frozen_signal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +34,8 @@ __all__ = ["parse_onu"]
 
 _OFF = (PowerStatus.OFF, CommunicationStatus.OFFLINE)
 _ON = (PowerStatus.ON, CommunicationStatus.ONLINE)
+_LOST = (PowerStatus.UNKNOWN, CommunicationStatus.OFFLINE)
+_REACHED = (PowerStatus.UNKNOWN, CommunicationStatus.ONLINE)
 _NOTHING = (PowerStatus.UNKNOWN, CommunicationStatus.UNKNOWN)
 _MEANINGS = {
     "lastgaspalert": _OFF,
@@ -34,16 +44,21 @@ _MEANINGS = {
     "poweroutage": _OFF,
     "powerlost": _OFF,
     "powerrestored": _ON,
-    "lossofsignal": (PowerStatus.UNKNOWN, CommunicationStatus.OFFLINE),
-    "los": (PowerStatus.UNKNOWN, CommunicationStatus.OFFLINE),
-    "offline": (PowerStatus.UNKNOWN, CommunicationStatus.OFFLINE),
-    "communicationloss": (PowerStatus.UNKNOWN, CommunicationStatus.OFFLINE),
-    "online": (PowerStatus.UNKNOWN, CommunicationStatus.ONLINE),
-    "communicationrestored": (PowerStatus.UNKNOWN, CommunicationStatus.ONLINE),
+    "lossofsignal": _LOST,
+    "los": _LOST,
+    "offline": _LOST,
+    "communicationloss": _LOST,
+    "online": _REACHED,
+    "communicationrestored": _REACHED,
 }
 _EXACT = {"ONU_LastGaspAlert": _OFF, "ONU_PowerRestored": _ON}
-_ADDED_ON_THE_WAY = frozenset({"source", "status"})
-_TEXT_FIELDS = (("onu_serial", "onuSerial", 100), ("nms_type", "nmsType", 50))
+_EVENT_FIELDS = (
+    ("event_id", "eventId", 100),
+    ("event_type", "type", 50),
+    ("onu_id", "onuId", 100),
+    ("onu_serial_no", "onuSerial", 100),
+    ("nms_type", "nmsType", 50),
+)
 _ALARM_FIELDS = (
     ("alarm_category", "category", 20),
     ("alarm_type", "alarmType", 20),
@@ -51,6 +66,11 @@ _ALARM_FIELDS = (
     ("serial_number", "serial", 100),
 )
 _METER_KEYS = ("meterNumber", "meter_number", "meterId", "meter_id", "id")
+_MAX_ONU_ID = 2**31 - 1
+_ONU_ID = re.compile(r"[0-9]{1,10}")
+_DEGREES = re.compile(r"[+-]?[0-9]{1,10}(\.[0-9]{1,30})?")
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_NO_LETTERS = re.compile("[^a-z0-9]")
 
 
 def parse_onu(
@@ -61,7 +81,7 @@ def parse_onu(
     Parameters
     ----------
     event, envelope : dict
-        As :func:`~oms_topology.events.envelopes.unwrapped` gives them, the body read as JSON.
+        As :func:`~oms_topology.events.envelopes.unwrapped` gives them.
     received_at : aware datetime
         When it came.
     zone : ZoneInfo
@@ -70,40 +90,44 @@ def parse_onu(
     Returns
     -------
     tuple of Signal
-        One, about the ONU; ``meter_numbers`` are those that the message names behind it.
+        One, about the ONU, or about the first meter it lists where it names no ONU;
+        ``meter_numbers`` are those that the message names behind it.
 
     Raises
     ------
     SignalParseError
-        There is neither ``onuId`` nor ``onuSerial``, no ``type``, or no time.
+        There is no ``type``, no time, or neither ``onuId``, ``onuSerial`` nor a meter.
     """
-    troubles: list[SignalFinding | None] = []
-    onu_id, trouble = text_field(event, "onuId", 50)
-    troubles.append(trouble)
-    details: dict[str, Any] = {"onu_id": onu_id}
-    for key, name, max_length in _TEXT_FIELDS:
-        details[key], trouble = text_field(event, name, max_length)
-        if trouble:
-            troubles.append(trouble)
-    code = onu_id or details["onu_serial"]
-    if code is None:
-        raise SignalParseError(Source.ONU, "onuId", "missing or not an id, and so is onuSerial")
-    power, communication = _meaning(event, details, troubles)
+    kind = text_field(event, "type", 1000, [])
+    if kind is None:
+        raise SignalParseError(Source.ONU, "type", "missing or not a text")
     at = event_time(Source.ONU, event, envelope, received_at=received_at, zone=zone)
-    troubles.append(at.finding)
-    _add_alarm(event, details, troubles)
-    details["latitude"], details["longitude"], trouble = coordinates_field(event, "location")
-    troubles.append(trouble)
+    troubles = [at.finding] if at.finding else []
+    latitude, longitude = _place(event, troubles)
     meters = _meter_numbers(event.get("associatedMeters"), troubles)
-    digest = content_hash(event, _ADDED_ON_THE_WAY)
+    details = _details(event, kind, troubles)
+    details["latitude"] = latitude
+    details["longitude"] = longitude
+    meaning = _EXACT.get(kind) or _meaning(kind, troubles)
+    said = event.get("timestamp")
+    # An id that is too long to be the key still tells events apart.
+    digest = hash_of_texts(
+        [
+            details["event_id"] or whole_text(event, "eventId"),
+            kind,
+            said if type(said) is str else None,
+            *[details[key] for key in _HASHED],
+            *meters,
+        ]
+    )
     return (
-        Signal(
+        frozen_signal(
             source=Source.ONU,
-            source_event_id=text_field(event, "eventId", 100)[0] or f"sha256:{digest}",
+            source_event_id=details["event_id"] or f"sha256:{digest}",
             content_hash=digest,
-            device=DeviceReference(ReporterKind.ONU, code),
-            power_status=power,
-            communication_status=communication,
+            device=_device(details, meters),
+            power_status=meaning[0],
+            communication_status=meaning[1],
             occurred_at=at.occurred_at,
             received_at=received_at,
             sent_at=at.sent_at,
@@ -112,57 +136,101 @@ def parse_onu(
             meter_numbers=meters,
             details=details,
             payload=event,
-            findings=tuple([trouble for trouble in troubles if trouble]),
+            findings=tuple(troubles),
         ),
     )
 
 
-def _meaning(
-    event: Mapping[str, Any], details: dict[str, Any], troubles: list[SignalFinding | None]
-) -> tuple[PowerStatus, CommunicationStatus]:
-    name, trouble = text_field(event, "type", 50)
-    if name is None:
-        raise SignalParseError(Source.ONU, "type", trouble.reason if trouble else "missing")
-    details["event_type"] = name
-    letters = "".join(filter(str.isalnum, name.lower())) if name not in _EXACT else ""
-    meaning = _EXACT.get(name) or _MEANINGS.get(letters.removeprefix("onu"))
-    if meaning is None:
-        troubles.append(SignalFinding("type", "not a known type; nothing follows from it"))
-    return meaning or _NOTHING
+_HASHED = (
+    "onu_id",
+    "onu_serial_no",
+    "nms_type",
+    "alarm_category",
+    "alarm_type",
+    "parcel_code",
+    "serial_number",
+    "latitude",
+    "longitude",
+)
 
 
-def _add_alarm(
-    event: Mapping[str, Any], details: dict[str, Any], troubles: list[SignalFinding | None]
-) -> None:
+def _details(event: Mapping[str, Any], kind: str, troubles: list[SignalFinding]) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    for key, name, max_length in _EVENT_FIELDS:
+        details[key] = text_field(event, name, max_length, troubles)
     alarm = event.get("alarmData")
     if not isinstance(alarm, dict):
-        details.update(dict.fromkeys(("alarm_category", "alarm_type", "parcel_code", "serial_number")))
         if alarm is not None:
             troubles.append(SignalFinding("alarmData", "not an object"))
-        return
+        alarm = {}
     for key, name, max_length in _ALARM_FIELDS:
-        details[key], trouble = text_field(alarm, name, max_length)
-        if trouble:
-            troubles.append(SignalFinding(f"alarmData.{name}", trouble.reason))
+        details[key] = text_field(alarm, name, max_length, troubles, name)
+    details["onu_id"] = _onu_id(details["onu_id"], troubles)
+    details["event_type"] = details["event_type"] or kind[:50]
+    return details
 
 
-def _meter_numbers(value: Any, troubles: list[SignalFinding | None]) -> tuple[str, ...]:
-    if value is None:
+def _onu_id(text: str | None, troubles: list[SignalFinding]) -> str | None:
+    if text is None:
+        return None
+    if _ONU_ID.fullmatch(text) and int(text) <= _MAX_ONU_ID:
+        return str(int(text))
+    troubles.append(SignalFinding("onuId", "not an id of an ONU"))
+    return None
+
+
+def _device(details: Mapping[str, str | None], meters: tuple[str, ...]) -> DeviceReference:
+    code = details["onu_id"] or details["onu_serial_no"]
+    if code:
+        return DeviceReference(ReporterKind.ONU, code)
+    if meters:
+        return DeviceReference(DeviceKind.METER, meters[0])
+    reason = "missing or unusable, and neither onuSerial nor associatedMeters names a device"
+    raise SignalParseError(Source.ONU, "onuId", reason)
+
+
+def _meaning(kind: str, troubles: list[SignalFinding]) -> tuple[PowerStatus, CommunicationStatus]:
+    letters = _NO_LETTERS.sub("", kind.translate(_LOWER)).removeprefix("onu")
+    if letters not in _MEANINGS:
+        troubles.append(SignalFinding("type", "not a known type; nothing follows from it"))
+    return _MEANINGS.get(letters, _NOTHING)
+
+
+def _place(event: Mapping[str, Any], troubles: list[SignalFinding]) -> tuple[str | None, str | None]:
+    place = event.get("location")
+    if not isinstance(place, dict) or type(place.get("lat")) is type(place.get("lng")) is Decimal:
+        return coordinates_field(event, "location", troubles)
+    numbers = {name: _degrees(place.get(name)) for name in ("lat", "lng")}
+    if any(number is not None for number in numbers.values()):
+        return coordinates_field({"location": numbers}, "location", troubles)
+    return None, None
+
+
+def _degrees(value: Any) -> Any:
+    # Some systems write numbers as text, and an empty text for nothing.
+    if not isinstance(value, str):
+        return value
+    text = value.strip(BLANKS)
+    return (Decimal(text) if _DEGREES.fullmatch(text) else value) if text else None
+
+
+def _meter_numbers(value: Any, troubles: list[SignalFinding]) -> tuple[str, ...]:
+    if not value and (value is None or value == []):
         return ()
-    numbers: dict[str, None] = {}
-    wrong = 0
-    for item in value if isinstance(value, list) else [value]:
-        number = _meter_number(item)
-        if number is None:
-            wrong += 1
-        else:
-            numbers[number] = None
-    if wrong:
-        troubles.append(SignalFinding("associatedMeters", f"{wrong} of its entries are no meter numbers"))
-    return tuple(numbers)
+    said = [_meter_number(item) for item in (value if isinstance(value, list) else [value])]
+    if None in said:
+        troubles.append(SignalFinding("associatedMeters", "holds what is not a meter number"))
+    return tuple(dict.fromkeys(filter(None, said)))
 
 
 def _meter_number(item: Any) -> str | None:
-    if not isinstance(item, dict):
-        return text_field({"": item}, "", 50)[0]
-    return next((text for key in _METER_KEYS if (text := text_field(item, key, 50)[0])), None)
+    if isinstance(item, dict):
+        return next((text for key in _METER_KEYS if (text := _meter_number_text(item.get(key)))), None)
+    return _meter_number_text(item)
+
+
+def _meter_number_text(item: Any) -> str | None:
+    if isinstance(item, (int, float, Decimal)) and not isinstance(item, bool):
+        item = number_text(item)
+    text = item.strip(BLANKS) if isinstance(item, str) else ""
+    return text if 0 < len(text) <= 64 else None

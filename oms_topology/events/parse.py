@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 from zoneinfo import ZoneInfo
 
@@ -103,7 +104,7 @@ def parse(
     Returns
     -------
     tuple of Signal
-        What the message says, in its order; one but for KAIFA, where each asset of each event has one.
+        What the message says, in its order; one but for KAIFA, where each event has one.
 
     Raises
     ------
@@ -139,14 +140,19 @@ _READERS: dict[str, Callable[..., tuple[Signal, ...]]] = {
 def _opened(source: str, payload: bytes | str | dict[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
     if source == Source.KAIFA and _is_xml(payload):
         return read_xml(source, payload), {}
-    message, envelope = unwrapped(checked_message(source, decode(source, payload), payload))
-    if isinstance(message, str):
-        if source == Source.KAIFA and _is_xml(message):
-            return read_xml(source, message), envelope
-        return checked_message(source, decode(source, message), message), envelope
-    if not isinstance(message, dict):
-        raise SignalParseError(source, "body", "not a JSON object")
-    return message, envelope
+    message = checked_message(source, decode(source, payload), payload)
+    return unwrapped(source, message, partial(_read_wrapped, source))
+
+
+def _read_wrapped(source: str, text: str) -> Any:
+    if source == Source.KAIFA and _is_xml(text):
+        return read_xml(source, text)
+    try:
+        return checked_message(source, decode(source, text), text)
+    except SignalParseError as error:
+        if error.reason == "not JSON":
+            raise SignalParseError(source, "body", error.reason) from None
+        raise
 
 
 def _is_xml(payload: object) -> TypeGuard[bytes | str]:

@@ -13,6 +13,7 @@ from oms_topology.errors import SignalParseError
 from oms_topology.events.fields import coordinates_field, event_time, rounded_text, text_field
 from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, canonical_text, content_hash, is_too_deep
 from oms_topology.model import DeviceKind, DeviceReference, PowerStatus, Signal, SignalFinding, Source
+from oms_topology.model.signal import frozen_signal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,14 +104,17 @@ def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signa
     codes = _device_codes(event)
     kind, code = next((kind, codes[name]) for name, kind in _DEVICE_FIELDS if codes[name])
     at = event_time(Source.SCADA, event, envelope, received_at=received_at, zone=zone)
-    alarm = text_field(event, "alarmType", 1000)[0] or text_field(event, "eventType", 1000)[0]
+    alarm = text_field(event, "alarmType", 1000, []) or text_field(event, "eventType", 1000, [])
     if alarm is None:
         raise SignalParseError(Source.SCADA, "alarmType", "missing, and so is eventType")
-    details, findings = _details(event, envelope)
+    troubles = [at.finding] if at.finding else []
+    details = _details(event, envelope, troubles)
+    details["substation_code"] = codes["substationId"] or None
+    details["feeder_code"] = codes["feederId"] or None
     digest = content_hash(event)
-    return Signal(
+    return frozen_signal(
         source=Source.SCADA,
-        source_event_id=text_field(event, "eventId", 100)[0] or f"sha256:{digest}",
+        source_event_id=text_field(event, "eventId", 100, []) or f"sha256:{digest}",
         content_hash=digest,
         device=DeviceReference(kind, code),
         power_status=power_status_of_alarm(alarm),
@@ -118,47 +122,42 @@ def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signa
         received_at=received_at,
         sent_at=at.sent_at,
         time_is_sound=at.is_sound,
-        details=details | {"substation_code": codes["substationId"], "feeder_code": codes["feederId"]},
+        reported_at=at.reported_at,
+        details=details,
         payload=event,
-        findings=((at.finding,) if at.finding else ()) + findings,
+        findings=tuple(troubles),
     )
 
 
 def _device_codes(event: Mapping[str, Any]) -> dict[str, str]:
-    codes = {}
-    for name, _ in _DEVICE_FIELDS:
-        code, trouble = text_field(event, name, 64)
-        if trouble:
-            raise SignalParseError(Source.SCADA, trouble.field, trouble.reason)
-        codes[name] = code or ""
+    troubles: list[SignalFinding] = []
+    codes = {name: text_field(event, name, 64, troubles) or "" for name, _ in _DEVICE_FIELDS}
+    for trouble in troubles:
+        raise SignalParseError(Source.SCADA, trouble.field, trouble.reason)
     if not any(codes.values()):
         raise SignalParseError(Source.SCADA, "substationId", "missing, and so are feederId and switchId")
     return codes
 
 
 def _details(
-    event: Mapping[str, Any], envelope: Mapping[str, Any]
-) -> tuple[dict[str, str | None], tuple[SignalFinding, ...]]:
+    event: Mapping[str, Any], envelope: Mapping[str, Any], troubles: list[SignalFinding]
+) -> dict[str, str | None]:
     details: dict[str, str | None] = {}
-    troubles: list[SignalFinding | None] = []
     for key, name, max_length in _TEXT_FIELDS:
-        details[key], trouble = text_field(event, name, max_length)
-        troubles.append(trouble)
-        if key == "severity" and details[key] and str(details[key]).translate(_LOWER) not in _SEVERITIES:
+        said = details[key] = text_field(event, name, max_length, troubles)
+        if key == "severity" and said and said.translate(_LOWER) not in _SEVERITIES:
             details[key] = None
             troubles.append(SignalFinding("severity", "not low, medium, high or critical"))
-    details["voltage"], trouble = _voltage(event.get("voltage"))
-    troubles.append(trouble)
-    details["latitude"], details["longitude"], trouble = coordinates_field(event)
-    troubles.append(trouble)
-    details["source"], trouble = text_field(event if "source" in event else envelope, "source", 128)
-    troubles.append(trouble)
-    return details, tuple(trouble for trouble in troubles if trouble)
+    details["voltage"] = _voltage(event.get("voltage"), troubles)
+    details["latitude"], details["longitude"] = coordinates_field(event, "coordinates", troubles)
+    details["source"] = text_field(event if "source" in event else envelope, "source", 128, troubles)
+    return details
 
 
-def _voltage(value: Any) -> tuple[str | None, SignalFinding | None]:
+def _voltage(value: Any, troubles: list[SignalFinding]) -> str | None:
     if value is None:
-        return None, None
+        return None
     if isinstance(value, (bool, str, list, dict)) or not 0 <= value < _MAX_VOLTAGE:
-        return None, SignalFinding("voltage", "not a number of volts")
-    return rounded_text(value, 3), None
+        troubles.append(SignalFinding("voltage", "not a number of volts"))
+        return None
+    return rounded_text(value, 3)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from oms_topology.model.kinds import CommunicationStatus
 
@@ -73,7 +73,8 @@ class Signal:
     time_is_sound : bool
         False when ``occurred_at`` had to be replaced; such a signal never beats a sound one.
     details : mapping of str to a plain value
-        The provider's other fields, cleaned: what does not fit is None here.
+        The provider's other fields, cleaned: what does not fit is None here. A call's hold personal
+        data, so neither these nor the payload are shown by ``repr``.
     payload : mapping
         The event as it came.
     findings : tuple of SignalFinding
@@ -98,10 +99,42 @@ class Signal:
     received_at: datetime
     sent_at: datetime | None = None
     time_is_sound: bool = True
-    details: Mapping[str, Any] = field(default_factory=dict)
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
     findings: tuple[SignalFinding, ...] = ()
     communication_status: CommunicationStatus = CommunicationStatus.UNKNOWN
     meter_numbers: tuple[str, ...] = ()
     is_evidence_only: bool = False
     reported_at: datetime | None = None
+
+
+_Unfrozen = make_dataclass("_Unfrozen", [(said.name, said.type) for said in fields(Signal)], slots=True)
+
+
+def frozen_signal(
+    *,
+    source: Source,
+    source_event_id: str,
+    content_hash: str,
+    device: DeviceReference,
+    power_status: PowerStatus,
+    occurred_at: datetime,
+    received_at: datetime,
+    sent_at: datetime | None,
+    time_is_sound: bool,
+    details: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    findings: tuple[SignalFinding, ...],
+    communication_status: CommunicationStatus = CommunicationStatus.UNKNOWN,
+    meter_numbers: tuple[str, ...] = (),
+    is_evidence_only: bool = False,
+    reported_at: datetime | None = None,
+) -> Signal:
+    """Make a signal at a third of the cost of its constructor: filled while it can be, then frozen."""
+    signal = _Unfrozen(
+        source, source_event_id, content_hash, device, power_status, occurred_at, received_at, sent_at,
+        time_is_sound, details, payload, findings, communication_status, meter_numbers, is_evidence_only,
+        reported_at,
+    )  # fmt: skip
+    signal.__class__ = Signal
+    return cast("Signal", signal)

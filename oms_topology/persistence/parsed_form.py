@@ -56,7 +56,6 @@ def parsed_form(signal: Signal) -> dict[str, Any]:
     }
     source = signal.source
     if source is Source.SCADA:
-        form["details"] = {key: value or None for key, value in signal.details.items()}
         return form
     form["payload"] = signal.payload
     if source is Source.CALL_CENTER:

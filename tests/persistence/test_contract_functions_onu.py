@@ -272,7 +272,7 @@ def test_wrong_decoration_is_set_aside_and_the_event_counts(grid: Grid) -> None:
     )
     assert grid.onu(odd)
     assert grid.statuses()["M90000001"] == "off"
-    assert grid.findings() == {"coordinates", "nmsType", "category", "parcel", "alarmType"}
+    assert grid.findings() == {"location", "nmsType", "category", "parcel", "alarmType"}
 
 
 @pytest.mark.parametrize("place", [{"lat": "", "lng": ""}, {"lat": None}, None, {}])

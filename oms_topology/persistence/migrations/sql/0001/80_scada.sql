@@ -60,6 +60,19 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM (SELECT translate(lower(p_alarm COLLATE "C"), '_ ', '--') AS a) x
 $$;
 
+-- The hash of what an event says, text by text: events with one hash say the same. Python's hash_of_texts.
+CREATE FUNCTION oms_topology.content_hash(p_texts text[]) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT encode(sha256(convert_to('[' || string_agg(COALESCE(to_jsonb(t.said)::text, 'null'), ',' ORDER BY t.place) || ']', 'UTF8')), 'hex')
+    FROM unnest(p_texts) WITH ORDINALITY AS t (said, place)
+$$;
+
+-- A name without what writers of it choose at will: case, blanks and marks.
+CREATE FUNCTION oms_topology.bare_name(p_name text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(lower(p_name COLLATE "C"), '[^a-z0-9]', '', 'g')
+$$;
+
 CREATE FUNCTION oms_topology.unusable(p_field text, p_reason text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('error', oms_topology.finding(p_field, p_reason))

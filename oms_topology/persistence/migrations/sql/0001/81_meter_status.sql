@@ -24,10 +24,17 @@ BEGIN
     IF octet_length(p_message::text) > 1048576 THEN
         error := oms_topology.finding('payload', 'larger than 1 MiB');
         RETURN;
+    ELSIF jsonb_path_exists(p_message, 'strict $.**{64}') THEN
+        error := oms_topology.finding('payload', 'nested too deeply');
+        RETURN;
     END IF;
     FOR layer IN 1..6 LOOP
         IF jsonb_typeof(event) = 'string' THEN
             event := (event #>> '{}')::jsonb;
+            IF jsonb_path_exists(event, 'strict $.**{64}') THEN
+                error := oms_topology.finding('payload', 'nested too deeply');
+                RETURN;
+            END IF;
         ELSIF jsonb_typeof(event) IS DISTINCT FROM 'object' THEN
             error := oms_topology.finding('payload', 'not a JSON object');
             RETURN;

@@ -1,8 +1,22 @@
 -- The ONU door: an optical terminal speaks for itself and for every meter on it.
 
+-- What an event type says of power and of reach: two things, and NULL is nothing.
+CREATE FUNCTION oms_topology.onu_meaning(
+    p_event_type text, OUT power_status text, OUT communication_status text, OUT is_known boolean)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT m.power_status, m.communication_status, m.name IS NOT NULL
+    FROM (SELECT regexp_replace(oms_topology.bare_name(p_event_type), '^onu', '') AS name) said
+    LEFT JOIN (VALUES
+        ('lastgaspalert', 'off', 'offline'), ('lastgasp', 'off', 'offline'), ('dyinggasp', 'off', 'offline'),
+        ('poweroutage', 'off', 'offline'), ('powerlost', 'off', 'offline'), ('powerrestored', 'on', 'online'),
+        ('lossofsignal', NULL, 'offline'), ('los', NULL, 'offline'), ('offline', NULL, 'offline'),
+        ('communicationloss', NULL, 'offline'), ('online', NULL, 'online'), ('communicationrestored', NULL, 'online')
+    ) AS m (name, power_status, communication_status) USING (name)
+$$;
+
 CREATE FUNCTION oms_topology.onu_power_status(p_event_type text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE lower(p_event_type) WHEN 'onu_lastgaspalert' THEN 'off' WHEN 'onu_powerrestored' THEN 'on' ELSE 'unknown' END
+    SELECT COALESCE(m.power_status, 'unknown') FROM oms_topology.onu_meaning(p_event_type) m
 $$;
 
 -- {lat, lng} as numbers or as text, either empty, in the form that coordinate_fields reads.
@@ -10,31 +24,47 @@ CREATE FUNCTION oms_topology.numeric_place(p_place jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE
         WHEN COALESCE(jsonb_typeof(p_place), 'null') NOT IN ('null', 'object') THEN jsonb_build_object('coordinates', p_place)
-        WHEN NULLIF(btrim(p_place ->> 'lat'), '') IS NULL AND NULLIF(btrim(p_place ->> 'lng'), '') IS NULL THEN '{}'
-        ELSE jsonb_build_object('coordinates', (
-            SELECT jsonb_object_agg(k.name, CASE WHEN btrim(p_place ->> k.name) ~ '^[+-]?\d{1,10}(\.\d{1,30})?$'
-                THEN to_jsonb(btrim(p_place ->> k.name)::numeric) ELSE p_place -> k.name END)
-            FROM unnest(ARRAY['lat', 'lng']) AS k (name))) END
+        WHEN COALESCE(n.lat, n.lng) IS NULL THEN '{}'
+        ELSE jsonb_build_object('coordinates', jsonb_build_object('lat', n.lat, 'lng', n.lng)) END
+    FROM (SELECT max(d.number::text) FILTER (WHERE k.name = 'lat')::jsonb AS lat,
+                 max(d.number::text) FILTER (WHERE k.name = 'lng')::jsonb AS lng
+          FROM unnest(ARRAY['lat', 'lng']) AS k (name)
+          CROSS JOIN LATERAL (SELECT btrim(p_place ->> k.name, E' \t\n\r\f\x0B') AS text) t
+          CROSS JOIN LATERAL (SELECT CASE
+              WHEN jsonb_typeof(p_place -> k.name) IS DISTINCT FROM 'string' THEN NULLIF(p_place -> k.name, 'null')
+              WHEN t.text ~ '^[+-]?[0-9]{1,10}(\.[0-9]{1,30})?$' THEN to_jsonb(t.text::numeric)
+              WHEN t.text <> '' THEN p_place -> k.name END AS number) d) n
 $$;
 
--- The meter numbers of a list: texts, numbers or objects that name one; whatever else it holds is a finding.
+-- A meter number as text, as number, or in an object that names it.
+CREATE FUNCTION oms_topology.meter_number_of(p_item jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT t.number
+    FROM unnest(CASE jsonb_typeof(p_item) WHEN 'object'
+                THEN ARRAY[p_item -> 'meterNumber', p_item -> 'meter_number', p_item -> 'meterId', p_item -> 'meter_id', p_item -> 'id']
+                ELSE ARRAY[p_item] END) WITH ORDINALITY AS n (said, place)
+    CROSS JOIN LATERAL (SELECT btrim(n.said #>> '{}', E' \t\n\r\f\x0B') AS number
+                        WHERE jsonb_typeof(n.said) IN ('string', 'number')) t
+    WHERE length(t.number) BETWEEN 1 AND 64
+    ORDER BY n.place LIMIT 1
+$$;
+
+-- The meter numbers of a list, each once: texts, numbers or objects that name one; whatever else it holds is a finding.
 CREATE FUNCTION oms_topology.meter_numbers(p_list jsonb, OUT numbers text[], OUT trouble jsonb)
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF jsonb_typeof(p_list) IN ('string', 'number', 'object') THEN
-        p_list := jsonb_build_array(p_list);
-    ELSIF jsonb_typeof(p_list) IS DISTINCT FROM 'array' THEN
-        p_list := '[]';
-    END IF;
-    SELECT array_agg(n.number ORDER BY n.place) FILTER (WHERE length(n.number) <= 64),
-           CASE WHEN bool_or(n.number IS NULL OR length(n.number) > 64)
-                THEN oms_topology.finding('associatedMeters', 'holds what is not a meter number') END
+    p_list := CASE COALESCE(jsonb_typeof(p_list), 'null') WHEN 'null' THEN '[]' WHEN 'array' THEN p_list
+                   ELSE jsonb_build_array(p_list) END;
+    WITH said AS (
+        SELECT e.place, oms_topology.meter_number_of(e.item) AS number
+        FROM jsonb_array_elements(p_list) WITH ORDINALITY AS e (item, place)
+    ), first AS (
+        SELECT s.number, min(s.place) AS place FROM said s GROUP BY s.number
+    )
+    SELECT COALESCE(array_agg(f.number ORDER BY f.place) FILTER (WHERE f.number IS NOT NULL), '{}'),
+           CASE WHEN bool_or(f.number IS NULL) THEN oms_topology.finding('associatedMeters', 'holds what is not a meter number') END
     INTO numbers, trouble
-    FROM (SELECT e.place, NULLIF(btrim(CASE WHEN jsonb_typeof(e.item) IN ('string', 'number') THEN e.item #>> '{}'
-                ELSE COALESCE(e.item ->> 'meterNumber', e.item ->> 'meterId', e.item ->> 'meter_number') END,
-                E' \t\n\r\f\x0B'), '') AS number
-          FROM jsonb_array_elements(p_list) WITH ORDINALITY AS e (item, place)) n;
-    numbers := COALESCE(numbers, '{}');
+    FROM first f;
 END $$;
 
 -- Any form of an ONU message as one parsed form, as parse_scada gives it.
@@ -46,6 +76,8 @@ DECLARE
     place    record;
     listed   record;
     field    record;
+    meaning  record;
+    alarm    jsonb;
     details  jsonb := '{}';
     findings jsonb := '[]';
     kind     text;
@@ -65,46 +97,62 @@ BEGIN
         RETURN at.error;
     END IF;
     SELECT * INTO place FROM oms_topology.coordinate_fields(oms_topology.numeric_place(said.event -> 'location'));
+    place.trouble := jsonb_set(place.trouble, '{field}', '"location"');
     SELECT * INTO listed FROM oms_topology.meter_numbers(said.event -> 'associatedMeters');
     findings := findings || COALESCE(at.trouble, '[]') || COALESCE(place.trouble, '[]') || COALESCE(listed.trouble, '[]');
 
+    alarm := said.event -> 'alarmData';
     FOR field IN
         SELECT f.key, t.value, t.trouble
         FROM (VALUES ('event_id', said.event, 'eventId', 100), ('event_type', said.event, 'type', 50),
                      ('onu_id', said.event, 'onuId', 100), ('onu_serial_no', said.event, 'onuSerial', 100),
                      ('nms_type', said.event, 'nmsType', 50),
-                     ('alarm_category', said.event -> 'alarmData', 'category', 20),
-                     ('alarm_type', said.event -> 'alarmData', 'alarmType', 20),
-                     ('parcel_code', said.event -> 'alarmData', 'parcel', 50),
-                     ('serial_number', said.event -> 'alarmData', 'serial', 100)) AS f (key, node, name, max)
+                     ('alarm_category', alarm, 'category', 20),
+                     ('alarm_type', alarm, 'alarmType', 20),
+                     ('parcel_code', alarm, 'parcel', 50),
+                     ('serial_number', alarm, 'serial', 100)) AS f (key, node, name, max)
         CROSS JOIN LATERAL oms_topology.text_field(f.node, f.name, f.max) t
     LOOP
         findings := findings || COALESCE(field.trouble, '[]');
-        IF field.key = 'onu_id' AND NOT oms_topology.is_onu_id(field.value) THEN
-            findings := findings || oms_topology.finding('onuId', 'not an id of an ONU');
-            field.value := NULL;
-        END IF;
         details := details || jsonb_build_object(field.key, field.value);
     END LOOP;
+    IF COALESCE(jsonb_typeof(alarm), 'null') NOT IN ('null', 'object') THEN
+        findings := findings || oms_topology.finding('alarmData', 'not an object');
+    END IF;
+    IF NOT oms_topology.is_onu_id(details ->> 'onu_id') THEN
+        findings := findings || oms_topology.finding('onuId', 'not an id of an ONU');
+        details := details || '{"onu_id": null}';
+    END IF;
+    details := details || jsonb_build_object('onu_id', (details ->> 'onu_id')::bigint::text);
     IF details ->> 'onu_id' IS NULL AND details ->> 'onu_serial_no' IS NULL AND listed.numbers = '{}' THEN
         RETURN oms_topology.unusable('onuId', 'missing or unusable, and neither onuSerial nor associatedMeters names a device');
     END IF;
+    details := details || jsonb_build_object('event_type', COALESCE(details ->> 'event_type', left(kind, 50)));
+    meaning := oms_topology.onu_meaning(kind);
+    IF NOT meaning.is_known THEN
+        findings := findings || oms_topology.finding('type', 'not a known type; nothing follows from it');
+    END IF;
 
-    hash := encode(sha256(convert_to(said.event::text, 'UTF8')), 'hex');
+    -- An id that is too long to be the key still tells events apart.
+    hash := oms_topology.content_hash(ARRAY[
+        (SELECT value FROM oms_topology.text_field(said.event, 'eventId', 1048576)), kind, CASE jsonb_typeof(said.event -> 'timestamp') WHEN 'string' THEN said.event ->> 'timestamp' END,
+        details ->> 'onu_id', details ->> 'onu_serial_no', details ->> 'nms_type', details ->> 'alarm_category',
+        details ->> 'alarm_type', details ->> 'parcel_code', details ->> 'serial_number',
+        place.latitude::text, place.longitude::text] || listed.numbers);
     RETURN jsonb_build_object(
         'source_event_id', COALESCE(details ->> 'event_id', 'sha256:' || hash), 'content_hash', hash,
-        'device_kind', 'onu', 'device_code', COALESCE(details ->> 'onu_id', details ->> 'onu_serial_no'),
-        'power_status', oms_topology.onu_power_status(kind),
+        'device_kind', CASE WHEN COALESCE(details ->> 'onu_id', details ->> 'onu_serial_no') IS NULL THEN 'meter' ELSE 'onu' END,
+        'device_code', COALESCE(details ->> 'onu_id', details ->> 'onu_serial_no', listed.numbers[1]),
+        'power_status', COALESCE(meaning.power_status, 'unknown'), 'communication_status', meaning.communication_status,
         'occurred_at', oms_topology.iso_time(at.occurred_at), 'sent_at', oms_topology.iso_time(at.sent_at),
         'time_is_sound', at.is_sound, 'findings', findings, 'payload', said.event,
         'details', details || jsonb_build_object(
-            'event_type', COALESCE(details ->> 'event_type', left(kind, 50)),
             'latitude', place.latitude::text, 'longitude', place.longitude::text, 'meter_numbers', to_jsonb(listed.numbers)));
 END $$;
 
 CREATE FUNCTION oms_topology.is_onu_id(p_text text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p_text IS NULL OR CASE WHEN p_text ~ '^\d{1,10}$' THEN p_text::bigint <= 2147483647 ELSE false END
+    SELECT p_text IS NULL OR CASE WHEN p_text ~ '^[0-9]{1,10}$' THEN p_text::bigint <= 2147483647 ELSE false END
 $$;
 
 -- The numbers of the ONUs of parsed messages, in their order, new ones registered; NULL where a serial is all

@@ -39,7 +39,32 @@ INSERT INTO oms_topology.end_device_event_code (code, power_status, communicatio
     ('3.33.1.257', NULL, 'online', 'tamper (NOT outage)'),
     ('0.31.0.68', NULL, 'online', 'remote disconnect (NOT outage)'),
     ('0.31.0.42', NULL, 'online', 'remote connect'),
-    ('3.2.22.150', NULL, 'online', 'low battery (NOT outage)');
+    ('3.2.22.150', NULL, 'online', 'low battery (NOT outage)'),
+    ('poweroff', 'off', 'offline', 'poweroff'),
+    ('powerfailure', 'off', 'offline', 'powerfailure'),
+    ('powerfail', 'off', 'offline', 'powerfail'),
+    ('powerloss', 'off', 'offline', 'powerloss'),
+    ('powerdown', 'off', 'offline', 'powerdown'),
+    ('primarypowerdown', 'off', 'offline', 'primarypowerdown'),
+    ('lastgasp', 'off', 'offline', 'lastgasp'),
+    ('powerrestore', 'on', 'online', 'powerrestore'),
+    ('powerrestoration', 'on', 'online', 'powerrestoration'),
+    ('poweron', 'on', 'online', 'poweron'),
+    ('powerup', 'on', 'online', 'powerup'),
+    ('primarypowerup', 'on', 'online', 'primarypowerup'),
+    ('communicationloss', NULL, 'offline', 'communicationloss'),
+    ('communicationlost', NULL, 'offline', 'communicationlost'),
+    ('communicationfailure', NULL, 'offline', 'communicationfailure'),
+    ('communicationrestored', NULL, 'online', 'communicationrestored');
+
+-- What an event type says: the code itself, or the name however it is written; no row for an unknown one.
+CREATE FUNCTION oms_topology.end_device_event(p_ref text) RETURNS SETOF oms_topology.end_device_event_code
+LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.* FROM oms_topology.end_device_event_code c
+    WHERE lower(c.code) = lower(p_ref) OR lower(c.code) = oms_topology.bare_name(p_ref)
+    ORDER BY c.code = p_ref DESC, lower(c.code) = lower(p_ref) DESC, c.code COLLATE "C"
+    LIMIT 1
+$$;
 
 -- An event that was XML without the prefixes of its elements, which no two senders choose alike.
 CREATE FUNCTION oms_topology.without_prefixes(p_event jsonb) RETURNS jsonb
@@ -95,7 +120,7 @@ $$;
 CREATE FUNCTION oms_topology.kaifa_details(p_event jsonb, OUT details jsonb, OUT findings jsonb)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_object_agg(f.key, CASE WHEN length(f.value) <= f.max THEN f.value END),
-           COALESCE(jsonb_agg(oms_topology.finding(f.key, 'longer than ' || f.max || ' characters') ORDER BY f.key)
+           COALESCE(jsonb_agg(oms_topology.finding(f.key, 'longer than ' || f.max || ' characters') ORDER BY f.key COLLATE "C")
                     FILTER (WHERE length(f.value) > f.max), '[]')
     FROM (SELECT p_event -> 'header' AS header, p_event -> 'payload' AS payload) e
     CROSS JOIN LATERAL (VALUES
@@ -143,6 +168,7 @@ DECLARE
     mrids   text[];
     points  text[];
     ref     text := oms_topology.event_type_ref(p_event -> 'payload');
+    state   text := oms_topology.xml_text(p_event -> 'payload' -> 'status', 'value');
     hash    text;
 BEGIN
     SELECT array_agg(i.mrid ORDER BY i.place) INTO mrids
@@ -166,12 +192,25 @@ BEGIN
     END IF;
 
     SELECT * INTO stated FROM oms_topology.kaifa_details(p_event);
-    SELECT * INTO known FROM oms_topology.end_device_event_code c WHERE lower(c.code) = lower(ref)
-    ORDER BY c.code = ref DESC, c.code LIMIT 1;
+    SELECT * INTO known FROM oms_topology.end_device_event(ref);
     IF known.code IS NULL THEN
         stated.findings := stated.findings || oms_topology.finding('payload.event_type', 'not a known event type; says nothing of power');
+    ELSIF known.power_status = 'off'
+          AND lower(state COLLATE "C") IN ('inactive', 'cleared', 'closed', 'cancelled', 'canceled', 'resolved') THEN
+        stated.findings := stated.findings || oms_topology.finding('payload.status', 'an outage that is over or void; nothing follows from it');
+        known := NULL;
     END IF;
-    hash := encode(sha256(convert_to(jsonb_build_object('header', p_event -> 'header', 'payload', payload)::text, 'UTF8')), 'hex');
+    hash := oms_topology.content_hash(
+        ARRAY[COALESCE(oms_topology.xml_text(payload, 'created_date_time'), oms_topology.xml_text(payload -> 'status', 'dateTime')),
+              ref, state, oms_topology.xml_text(p_event -> 'header', 'message_id'), oms_topology.xml_text(payload, 'event_id'),
+              stated.details ->> 'severity',
+              stated.details ->> 'reason', COALESCE(cardinality(mrids), 0)::text]
+        || mrids || COALESCE(cardinality(points), 0)::text || points
+        || ARRAY(SELECT said.value
+                 FROM oms_topology.xml_list(payload -> 'event_details') l
+                 CROSS JOIN LATERAL (VALUES (1, oms_topology.xml_text(l.item, 'name')),
+                                            (2, oms_topology.xml_text(l.item, 'value'))) AS said (place, value)
+                 ORDER BY l.place, said.place));
     RETURN jsonb_build_object(
         'source_event_id', oms_topology.kaifa_key(stated.details, mrids, hash), 'content_hash', hash,
         'device_kind', 'meter', 'device_code', COALESCE(mrids[1], points[1]),

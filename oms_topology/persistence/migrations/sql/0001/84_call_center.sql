@@ -1,6 +1,24 @@
 -- The call-center door. A call is evidence: it opens a ticket and names a meter, and changes no status.
 -- Phone and address stay in the call center's own tables; signals, findings and errors never carry them.
 
+-- A meter number that somebody typed, as the registry writes them: without blanks and invisible characters, in
+-- capitals and ASCII digits, and without separators where letters and digits are what remains.
+CREATE FUNCTION oms_topology.tidy_meter_number(p_number text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT NULLIF(CASE WHEN s.joined ~ '^[A-Z]{0,4}[0-9]{4,}$' THEN s.joined ELSE p.plain END, '')
+    FROM (SELECT translate(
+        regexp_replace(p_number,
+            U&'[\0001-\0020\007F-\00A0\00AD\061C\1680\2000-\200F\2028-\202F\205F-\2064\2066-\206F\3000\FEFF]', '', 'g'),
+        'abcdefghijklmnopqrstuvwxyz'
+        || U&'\0660\0661\0662\0663\0664\0665\0666\0667\0668\0669\06F0\06F1\06F2\06F3\06F4\06F5\06F6\06F7\06F8\06F9'
+        || U&'\FF10\FF11\FF12\FF13\FF14\FF15\FF16\FF17\FF18\FF19\2010\2011\2012\2013\2014\2015\2212\FE58\FE63\FF0D'
+        || U&'\FF21\FF22\FF23\FF24\FF25\FF26\FF27\FF28\FF29\FF2A\FF2B\FF2C\FF2D\FF2E\FF2F\FF30\FF31\FF32\FF33\FF34\FF35\FF36\FF37\FF38\FF39\FF3A'
+        || U&'\FF41\FF42\FF43\FF44\FF45\FF46\FF47\FF48\FF49\FF4A\FF4B\FF4C\FF4D\FF4E\FF4F\FF50\FF51\FF52\FF53\FF54\FF55\FF56\FF57\FF58\FF59\FF5A',
+        'ABCDEFGHIJKLMNOPQRSTUVWXYZ' || '01234567890123456789' || '0123456789----------'
+        || 'ABCDEFGHIJKLMNOPQRSTUVWXYZ' || 'ABCDEFGHIJKLMNOPQRSTUVWXYZ') AS plain) p
+    CROSS JOIN LATERAL (SELECT translate(p.plain, '-_./#:', '') AS joined) s
+$$;
+
 -- A message as one parsed form, as parse_scada gives it; NULL where one of the three required fields is missing.
 CREATE FUNCTION oms_topology.parse_call(p_message jsonb, p_received_at timestamptz) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -25,6 +43,9 @@ BEGIN
     END IF;
     customer := said.event -> 'customer';
     intake := COALESCE(said.event -> 'intake', said.envelope -> 'intake');
+    IF COALESCE(jsonb_typeof(intake), 'null') NOT IN ('null', 'object') THEN
+        findings := findings || oms_topology.finding('intake', 'not an object');
+    END IF;
     IF jsonb_typeof(customer) <> 'object' THEN
         RETURN oms_topology.unusable('customer', 'not an object');
     END IF;
@@ -51,17 +72,23 @@ BEGIN
         findings := findings || oms_topology.finding('status', 'not a status of a ticket');
         details := details || '{"status": null}';
     END IF;
+    details := details || jsonb_build_object('meter_number', oms_topology.tidy_meter_number(details ->> 'meter_number'));
+    IF details ->> 'meter_number' IS NULL THEN
+        findings := findings || oms_topology.finding('meterNumber', 'missing or not a number; known by ticket only');
+    END IF;
     IF details ->> 'more_notes' <> COALESCE(details ->> 'notes', '') THEN
         details := details || jsonb_build_object('notes', concat_ws(E'\n', details ->> 'notes', details ->> 'more_notes'));
     END IF;
 
     -- The same words are the same call, whichever way they were wrapped and wherever the notes stood.
-    hash := encode(sha256(convert_to((jsonb_build_object('timestamp', said.event -> 'timestamp')
-        || (details - ARRAY['intake_id', 'oms_event_id', 'source', 'status', 'more_notes']))::text, 'UTF8')), 'hex');
+    hash := oms_topology.content_hash(ARRAY[
+        CASE jsonb_typeof(said.event -> 'timestamp') WHEN 'string' THEN said.event ->> 'timestamp' END,
+        (SELECT value FROM oms_topology.text_field(said.event, 'ticketId', 1048576)), details ->> 'phone', details ->> 'meter_number', details ->> 'address', details ->> 'notes']);
     details := details || jsonb_build_object('ticket_id', COALESCE(details ->> 'ticket_id', 'sha256:' || left(hash, 57)));
     RETURN jsonb_build_object(
         'source_event_id', details ->> 'ticket_id', 'content_hash', hash,
-        'device_kind', 'meter', 'device_code', details ->> 'meter_number', 'power_status', 'off',
+        'device_kind', CASE WHEN details ->> 'meter_number' IS NULL THEN 'caller' ELSE 'meter' END,
+        'device_code', COALESCE(details ->> 'meter_number', details ->> 'ticket_id'), 'power_status', 'off',
         'occurred_at', oms_topology.iso_time(at.occurred_at), 'sent_at', oms_topology.iso_time(at.sent_at),
         'time_is_sound', at.is_sound, 'findings', findings || COALESCE(at.trouble, '[]'), 'details', details,
         'payload', jsonb_build_object('ticketId', details -> 'ticket_id', 'timestamp', said.event -> 'timestamp',
