@@ -28,6 +28,7 @@ __all__ = [
     "content_hash",
     "hash_of_texts",
     "is_too_deep",
+    "json_text",
     "read_json",
 ]
 
@@ -153,6 +154,25 @@ def canonical_text(value: Any) -> str:
     '{"a": null, "bb": [1, 2.50]}'
     """
     return _canonical_bytes(value).decode("utf-8", "surrogatepass")
+
+
+def json_text(value: Any) -> str:
+    """Write a value as JSON, keys in their own order and every digit kept.
+
+    Parameters
+    ----------
+    value : object
+        What :func:`read_json` gives, or plain floats and ints.
+
+    Examples
+    --------
+    >>> json_text([Decimal("2.50")])
+    '[2.50]'
+    """
+    if _ENCODER is not None:
+        with suppress(ValueError, TypeError, RecursionError, OverflowError):
+            return _ENCODER.encode(value).decode()
+    return _exact_text(value)
 
 
 def _canonical_bytes(value: Any) -> bytes:

@@ -1,8 +1,8 @@
-"""Records signals and dead letters: one statement and one transaction for each message."""
+"""Records signals and dead letters: one statement for each batch, in one transaction."""
 
 from __future__ import annotations
 
-import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,21 +12,24 @@ from sqlalchemy.exc import DBAPIError
 from oms_topology.errors import StoreError, UnknownDeadLetterError
 from oms_topology.model import Receipt
 from oms_topology.persistence.database import translated_errors
-from oms_topology.persistence.parsed_form import parsed_form
 from oms_topology.persistence.stream_positions import record_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Engine
 
-    from oms_topology.model import Signal, StreamPosition
+    from oms_topology.model import StreamPosition
 
 __all__ = ["Store"]
 
-_RECORD = "SELECT oms_topology.record_scada(%s::jsonb, %s::jsonb, %s, %s)"
-_DEAD_LETTER = "SELECT oms_topology.keep_dead_letter(%s, %s, %s, %s)"
+_RECORD = """
+    SELECT to_jsonb(oms_topology.record_messages(
+        %s, ARRAY(SELECT e.form FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS e (form, place)
+                  ORDER BY e.place), %b::bytea[], %s))
+"""
+_DEAD_LETTERS = "SELECT oms_topology.keep_dead_letters(%s, %s::text[], %s::text[], %b::bytea[])"
 _LETTER = text(
     "SELECT source, payload, received_at FROM oms_topology.dead_letter WHERE dead_letter_no = :dead_letter_no"
 )
@@ -55,23 +58,40 @@ class Store:
         self._connection: psycopg.Connection[Any] | None = None
         self._pooled: Any = None
 
-    def record(self, signal: Signal, message: str, raw: bytes) -> Receipt:
-        """Record a signal with all its effects, or none; committed and durable on return.
+    def record(
+        self,
+        source: str,
+        parsed: str,
+        raws: Sequence[bytes],
+        *,
+        received_at: datetime,
+        refused: Sequence[tuple[str, str, bytes]] = (),
+        positions: Sequence[StreamPosition] = (),
+    ) -> tuple[list[dict[str, Any]], list[int]]:
+        """Record signals of one provider with all their effects; committed and durable on return.
 
         Parameters
         ----------
-        signal : Signal
-            What the message says.
-        message : str
-            The message itself, as JSON text.
-        raw : bytes
-            The message as it came, for the dead letters.
+        source : str
+            The provider.
+        parsed : str
+            JSON array of the signals' parsed forms.
+        raws : sequence of bytes
+            Of each its message as it came, for the dead letters.
+        received_at : aware datetime
+            When they came.
+        refused : sequence of (str, str, bytes)
+            Messages that cannot be used: field, reason, and the message as it came.
+        positions : sequence of StreamPosition
+            How far consumers have come, in the same transaction.
 
         Returns
         -------
-        Receipt
-            What became of it: a known message is a duplicate, a device that the network does not
-            have makes it a dead letter.
+        results : list of dict
+            Of each signal what became of it, in order. One that cannot be stored is a dead letter, and
+            costs the others nothing.
+        dead_letter_ids : list of int
+            Of each refused message, in order.
 
         Raises
         ------
@@ -80,18 +100,25 @@ class Store:
         StoreError
             Nothing was recorded, nor will it be.
         """
-        row = self._call(_RECORD, (_parsed(signal), message, signal.received_at, raw))
-        return _receipt(row)
+        letters = (source, *(list(column) for column in zip(*refused, strict=True))) if refused else None
+        signals = (source, parsed, list(raws), received_at)
+        if letters is None and not positions:
+            return (self._call(_RECORD, signals) if raws else []), []
+        with self._errors(), self._driver().transaction():
+            numbers = self._fetch(_DEAD_LETTERS, letters) if letters else []
+            results = self._fetch(_RECORD, signals) if raws else []
+            record_positions(self._driver(), positions)
+        return results, numbers
 
     def keep_dead_letter(self, source: str, field: str, reason: str, payload: bytes) -> Receipt:
         """Put a message aside, byte for byte, with what is wrong with it."""
-        number = self._call(_DEAD_LETTER, (source, field, reason, payload))
+        (number,) = self._call(_DEAD_LETTERS, (source, [field], [reason], [payload]))
         return Receipt(dead_letter_id=number, dead_letter_reason=f"{field}: {reason}")
 
     def record_positions(self, positions: Sequence[StreamPosition]) -> None:
         """Note how far consumers have come, once the effects are recorded."""
         if positions:
-            with translated_errors():
+            with self._errors():
                 record_positions(self._driver(), positions)
 
     def dead_letter(self, dead_letter_id: int) -> tuple[str, bytes, datetime]:
@@ -145,9 +172,18 @@ class Store:
 
     def _call(self, statement: str, parameters: tuple[Any, ...]) -> Any:
         # One autocommitted statement is one transaction in a single round trip.
+        with self._errors():
+            return self._fetch(statement, parameters)
+
+    def _fetch(self, statement: str, parameters: tuple[Any, ...]) -> Any:
+        row = self._driver().execute(statement, parameters).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
             with translated_errors():
-                row = self._driver().execute(statement, parameters).fetchone()
+                yield
         except (psycopg.Error, DBAPIError) as error:
             # What the server says of it may quote the payload, and the payload may hold personal data.
             cause = error.orig if isinstance(error, DBAPIError) else error
@@ -156,7 +192,6 @@ class Store:
             if self._connection is not None and self._connection.broken:
                 self._pooled.invalidate()
                 self.close()
-        return row[0] if row else None
 
     def _driver(self) -> psycopg.Connection[Any]:
         if self._connection is None:
@@ -165,24 +200,3 @@ class Store:
             assert self._connection is not None  # noqa: S101
             self._connection.prepare_threshold = 1
         return self._connection
-
-
-def _parsed(signal: Signal) -> str:
-    return json.dumps(parsed_form(signal))
-
-
-def _receipt(answer: dict[str, Any]) -> Receipt:
-    return Receipt(
-        total_meters=answer.get("total_meters") or 0,
-        offline_meters=answer.get("offline_meters") or 0,
-        online_meters=answer.get("online_meters") or 0,
-        unknown_meters=answer.get("unknown_meters") or 0,
-        affected_customers=answer.get("affected_customers") or 0,
-        restored_meters=answer.get("restored_meters") or 0,
-        outage_event_id=answer.get("outage_event_id"),
-        outage_event_ids=tuple(answer.get("outage_event_ids") or ()),
-        duplicate=bool(answer.get("duplicate")),
-        dead_letter_id=answer.get("dead_letter_id"),
-        dead_letter_reason=answer.get("reason") if answer.get("dead_letter_id") else None,
-        source_record_id=answer.get("scada_event_id"),
-    )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from oms_topology.errors import SignalParseError, UnknownDeviceError
-from oms_topology.events import parse
-from oms_topology.events.json_text import canonical_text
-from oms_topology.events.parse import decode
+from oms_topology.errors import UnknownDeviceError
 from oms_topology.graph.topology import Topology
 from oms_topology.model import Source
 from oms_topology.persistence.database import Database
 from oms_topology.persistence.explain import explain_meter
 from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
+from oms_topology.service.intake import read_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -28,10 +26,13 @@ if TYPE_CHECKING:
     from oms_topology.graph.impact import Impact
     from oms_topology.model import Receipt, Signal, StreamPosition
     from oms_topology.persistence.explain import Explanation
+    from oms_topology.service.intake import Intake, Payload
 
 __all__ = ["Pipeline"]
 
 _MAINTAIN_EVERY_METERS = 200_000
+_MESSAGES_AT_ONCE = 500
+_UTC = ZoneInfo("UTC")
 
 
 class Pipeline:
@@ -61,19 +62,17 @@ class Pipeline:
         self._owns_database = not isinstance(database, Database)
         require_version(self._database.engine)
         self._store = Store(self._database.engine)
-        self._zone = ZoneInfo(self._store.time_zone("scada"))
+        self._zones = {str(source): ZoneInfo(self._store.time_zone(source)) for source in Source}
         self._topology: Topology | None = None
         self._meters_since_maintenance = 0
 
-    def handle(
-        self, source: str, payload: bytes | str | dict[str, Any], *, received_at: datetime | None = None
-    ) -> Receipt:
+    def handle(self, source: str, payload: Payload, *, received_at: datetime | None = None) -> Receipt:
         """Take one message in: recorded with all its effects when this returns, or put aside.
 
         Parameters
         ----------
         source : str
-            The provider; ``"scada"`` so far.
+            The provider: ``"scada"``, ``"onu"``, ``"kaifa"`` or ``"call_center"``.
         payload : bytes, str or dict
             The message in any of its forms.
         received_at : aware datetime, optional
@@ -92,18 +91,12 @@ class Pipeline:
         StoreError
             The database refused the message and nothing was recorded; a later call will fail too.
         """
-        try:
-            _require_recorded(source)
-            (signal,) = parse(source, payload, received_at=received_at, zone=self._zone)
-        except SignalParseError as error:
-            return self._store.keep_dead_letter(source, error.field, error.reason, _raw_bytes(payload))
-        receipt = self._store.record(signal, canonical_text(decode(source, payload)), _raw_bytes(payload))
-        self._maintain(receipt)
+        (receipt,) = self._take_in(self._read(source, (payload,), received_at or datetime.now(UTC)))
         return receipt
 
     def handle_batch(
         self,
-        messages: Sequence[tuple[str, bytes]],
+        messages: Sequence[tuple[str, Payload]],
         *,
         received_at: datetime | None = None,
         positions: Sequence[StreamPosition] = (),
@@ -112,31 +105,46 @@ class Pipeline:
 
         Parameters
         ----------
-        messages : sequence of (str, bytes)
+        messages : sequence of (str, bytes, str or dict)
             Providers and messages, in any order.
         received_at : aware datetime, optional
             When they came; now when left out.
         positions : sequence of StreamPosition
-            Where their streams go on after these messages; recorded after all effects, never before.
+            Where their streams go on after these messages; recorded in the transaction of the last of
+            the effects, never before any of them.
 
         Returns
         -------
         tuple of Receipt
-            One for each message, in their order.
+            One for each message, in their order. What cannot be used is a dead letter, and costs the
+            others nothing.
 
         Raises
         ------
         StoreUnavailableError, ConflictError
-            No position was recorded; the same call may work later, and what was recorded of it is a
-            duplicate then.
+            Not all was recorded, and no position; the same call may work later, and what was recorded
+            is a duplicate then.
         StoreError
-            The database refused one of the messages; a later call will fail too.
+            The database refuses what it is given; a later call will fail too.
+
+        Notes
+        -----
+        One transaction for each provider and 500 messages; the next are read while these are written.
         """
-        receipts = tuple(
-            self.handle(source, payload, received_at=received_at) for source, payload in messages
+        at = received_at or datetime.now(UTC)
+        told: list[Receipt | None] = [None] * len(messages)
+        groups = _groups(messages)
+        intakes = self._read_ahead(
+            [(source, [messages[n][1] for n in places]) for source, places in groups], at
         )
-        self._store.record_positions(positions)
-        return receipts
+        for (_, places), (is_last, intake) in zip(groups, intakes, strict=True):
+            for place, receipt in zip(
+                places, self._take_in(intake, positions if is_last else ()), strict=True
+            ):
+                told[place] = receipt
+        if not groups:
+            self._store.record_positions(positions)
+        return tuple(receipt for receipt in told if receipt is not None)
 
     def replay(self, dead_letter_id: int) -> Receipt:
         """Take a dead letter up again, after what it lacked has been supplied; it stays, marked.
@@ -191,26 +199,57 @@ class Pipeline:
     ) -> None:
         self.close()
 
-    def _maintain(self, receipt: Receipt) -> None:
+    def _read(self, source: str, payloads: Sequence[Payload], received_at: datetime) -> Intake:
+        return read_messages(source, payloads, received_at=received_at, zone=self._zones.get(source, _UTC))
+
+    def _read_ahead(
+        self, groups: Sequence[tuple[str, list[Payload]]], received_at: datetime
+    ) -> Iterator[tuple[bool, Intake]]:
+        # While the database writes one group, and holds no lock of the interpreter, the next is read.
+        if len(groups) == 1:
+            yield True, self._read(*groups[0], received_at)
+            return
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="oms-topology-intake") as reader:
+            reading: list[Future[Intake]] = []
+            for place, group in enumerate(groups):
+                reading.append(reader.submit(self._read, *group, received_at))
+                if place:
+                    yield False, reading[place - 1].result()
+            if groups:
+                yield True, reading[-1].result()
+
+    def _take_in(self, intake: Intake, positions: Sequence[StreamPosition] = ()) -> tuple[Receipt, ...]:
+        refused = [(error.field, error.reason, raw) for _, error, raw in intake.refused]
+        receipts = intake.receipts(
+            *self._store.record(
+                intake.source,
+                intake.parsed,
+                intake.raws,
+                received_at=intake.received_at,
+                refused=refused,
+                positions=positions,
+            )
+        )
+        self._maintain(receipts)
+        return receipts
+
+    def _maintain(self, receipts: Sequence[Receipt]) -> None:
         # The audit's open part has no index; sealing it now and then keeps every look-up short.
-        self._meters_since_maintenance += receipt.offline_meters + receipt.restored_meters
+        self._meters_since_maintenance += sum(
+            r.offline_meters + r.online_meters + r.restored_meters for r in receipts
+        )
         if self._meters_since_maintenance >= _MAINTAIN_EVERY_METERS:
             self._meters_since_maintenance = 0
             self._store.maintain()
 
 
-def _require_recorded(source: str) -> None:
-    if source != Source.SCADA:  # the other providers can be parsed, but nothing records them yet
-        raise SignalParseError(source, "source", "no parser for this source; known: scada")
-
-
-def _raw_bytes(payload: bytes | str | dict[str, Any]) -> bytes:
-    if isinstance(payload, bytes):
-        return payload
-    if isinstance(payload, str):
-        return payload.encode("utf-8", "surrogatepass")
-    try:
-        text = json.dumps(payload, default=str, skipkeys=True)
-    except (ValueError, RecursionError):  # it holds itself, or is nested beyond reason
-        text = f"<{type(payload).__name__} that JSON cannot hold>"
-    return text.encode("utf-8", "surrogatepass")
+def _groups(messages: Sequence[tuple[str, Payload]]) -> list[tuple[str, list[int]]]:
+    # Breakers first: what a meter says after its feeder is decided by its row alone.
+    places: dict[str, list[int]] = {str(source): [] for source in Source}
+    for place, (source, _) in enumerate(messages):
+        places.setdefault(source, []).append(place)
+    return [
+        (source, of_source[start : start + _MESSAGES_AT_ONCE])
+        for source, of_source in places.items()
+        for start in range(0, len(of_source), _MESSAGES_AT_ONCE)
+    ]

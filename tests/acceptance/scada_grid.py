@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import text
 
 from oms_topology import Pipeline, Receipt, Topology
-from oms_topology.persistence.store import _receipt
+from oms_topology.service.intake import receipt_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,7 +84,7 @@ class Grid:
             return pipeline.handle("scada", payload)
 
     def through_sql(self, payload: dict[str, Any]) -> Receipt:
-        return _receipt(self.answer(payload))
+        return receipt_of("scada", self.answer(payload))
 
     def answer(self, payload: dict[str, Any]) -> dict[str, Any]:
         found = self.value(
@@ -194,7 +194,8 @@ def say(
     connection.execute(
         """
         SELECT oms_topology.record_meter_reports(
-            array_agg(%s::bigint), array_agg(meter_no), '{}', '{}') FROM oms_meters WHERE meter_number = ANY (%s)
+            array_agg(%s::bigint), array_agg(meter_no), '{}', '{}')
+        FROM oms_meters WHERE meter_number = ANY (%s)
         """,
         (row[0], meters),
     )

@@ -26,14 +26,14 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         since = excluded.since, signal_no = excluded.signal_no
 $$;
 
--- Takes the locks of a device's supply tree and of the trees that share meters with it, in order.
-CREATE FUNCTION oms_topology.lock_segments(p_segment_no integer) RETURNS void
+-- Takes the locks of supply trees and of the trees that share meters with them, in order.
+CREATE FUNCTION oms_topology.lock_segments(VARIADIC p_segment_nos integer[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('oms_topology.segment'), s.segment_no)
-    FROM (SELECT p_segment_no AS segment_no
-          UNION SELECT normal_segment_no FROM oms_topology.alternate_supply WHERE segment_no = p_segment_no
-          UNION SELECT segment_no FROM oms_topology.alternate_supply WHERE normal_segment_no = p_segment_no
+    FROM (SELECT u.segment_no FROM unnest(p_segment_nos) AS u (segment_no)
+          UNION SELECT normal_segment_no FROM oms_topology.alternate_supply WHERE segment_no = ANY (p_segment_nos)
+          UNION SELECT segment_no FROM oms_topology.alternate_supply WHERE normal_segment_no = ANY (p_segment_nos)
           ORDER BY 1) s
     WHERE s.segment_no IS NOT NULL;
 END $$;

@@ -240,12 +240,29 @@ BEGIN
         'time_is_sound', at.is_sound, 'details', parsed, 'findings', findings);
 END $$;
 
+-- Messages put aside; gives the number of each, in order. One that was put aside before is counted there.
+CREATE FUNCTION oms_topology.keep_dead_letters(p_source text, p_fields text[], p_reasons text[], p_payloads bytea[])
+RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    hashes text[] := ARRAY(SELECT encode(sha256(u.payload), 'hex') FROM unnest(p_payloads) WITH ORDINALITY AS u (payload, at) ORDER BY u.at);
+BEGIN
+    INSERT INTO oms_topology.dead_letter AS d (source, field, reason, payload, payload_hash, deliveries)
+    SELECT p_source, u.field, min(u.reason), (array_agg(u.payload))[1], u.hash, count(*)
+    FROM unnest(p_fields, p_reasons, p_payloads, hashes) AS u (field, reason, payload, hash)
+    GROUP BY u.hash, u.field ORDER BY u.hash, u.field
+    ON CONFLICT (source, payload_hash, field) DO UPDATE
+    SET deliveries = d.deliveries + excluded.deliveries, reason = excluded.reason;
+    RETURN ARRAY(
+        SELECT d.dead_letter_no
+        FROM unnest(p_fields, hashes) WITH ORDINALITY AS u (field, hash, at)
+        JOIN oms_topology.dead_letter d ON d.source = p_source AND d.payload_hash = u.hash AND d.field = u.field
+        ORDER BY u.at);
+END $$;
+
 CREATE FUNCTION oms_topology.keep_dead_letter(p_source text, p_field text, p_reason text, p_payload bytea) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    INSERT INTO oms_topology.dead_letter AS d (source, field, reason, payload, payload_hash)
-    VALUES (p_source, p_field, p_reason, p_payload, encode(sha256(p_payload), 'hex'))
-    ON CONFLICT (source, payload_hash, field) DO UPDATE SET deliveries = d.deliveries + 1, reason = excluded.reason
-    RETURNING dead_letter_no
+    SELECT (oms_topology.keep_dead_letters(p_source, ARRAY[p_field], ARRAY[p_reason], ARRAY[p_payload]))[1]
 $$;
 
 -- The payload byte for byte where the caller still has it, else as its JSON reads.
@@ -416,6 +433,28 @@ BEGIN
 EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
     RETURN oms_topology.dead_letter_result(
         'scada', oms_topology.finding('payload', 'cannot be stored: ' || SQLSTATE), p_message, p_raw);
+END $$;
+
+-- One batch of parsed messages, each with the message itself under "message"; one result for each, in order.
+-- Each stands alone; the locks of all supply trees they need are taken first, in order.
+CREATE FUNCTION oms_topology.record_scada_messages(p_parsed jsonb[], p_raw bytea[], p_received_at timestamptz) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    results jsonb[] := '{}';
+BEGIN
+    IF cardinality(p_parsed) > 1 THEN
+        PERFORM oms_topology.settle();
+        PERFORM oms_topology.lock_segments(VARIADIC ARRAY(
+            SELECT DISTINCT d.segment_no
+            FROM unnest(p_parsed) AS u (parsed)
+            JOIN oms_topology.device d
+                ON d.device_no = oms_topology.find_device(u.parsed ->> 'device_kind', u.parsed ->> 'device_code')
+            WHERE d.segment_no IS NOT NULL));
+    END IF;
+    FOR n IN 1 .. cardinality(p_parsed) LOOP
+        results[n] := oms_topology.record_scada(p_parsed[n] - 'message', p_parsed[n] -> 'message', p_received_at, p_raw[n]);
+    END LOOP;
+    RETURN results;
 END $$;
 
 DROP FUNCTION IF EXISTS public.insert_scada_event_with_meter_check(jsonb);

@@ -146,6 +146,9 @@ DECLARE
     half    integer := cardinality(p_parsed) / 2;
     results jsonb[];
 BEGIN
+    IF p_source = 'scada' THEN
+        RETURN oms_topology.record_scada_messages(p_parsed, p_raw, p_received_at);
+    END IF;
     BEGIN
         results := CASE p_source
             WHEN 'onu' THEN oms_topology.record_onu_messages(p_parsed, p_received_at, p_is_whole)
