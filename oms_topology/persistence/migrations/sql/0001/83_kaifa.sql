@@ -257,6 +257,17 @@ BEGIN
             oms_topology.iso_time(oms_topology.parse_time(oms_topology.xml_text(original, 'processed_at'), zone))));
 END $$;
 
+-- Parsed events, each with its records: as its parser gave them, else read from its payload.
+CREATE FUNCTION oms_topology.with_kaifa_records(p_parsed jsonb[]) RETURNS jsonb[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT CASE WHEN u.parsed ? 'records' THEN u.parsed
+                    ELSE u.parsed || jsonb_build_object('records', oms_topology.kaifa_records(
+                        oms_topology.without_prefixes(u.parsed -> 'payload'))) END
+        FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place) ORDER BY u.place);
+END $$;
+
 -- Identified objects as rows [mRID, name, type of name, its description].
 CREATE FUNCTION oms_topology.identified_records(p_node jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -524,6 +535,7 @@ DECLARE
     said    record;
     fresh   record;
 BEGIN
+    p_parsed := oms_topology.with_kaifa_records(p_parsed);
     SELECT * INTO found FROM oms_topology.meters_of_kaifa_events(p_parsed, p_is_whole);
     refused := ARRAY(  -- by a usage point alone, and no meter or several have it
         SELECT f.place FROM unnest(found.places, found.are_assets, found.are_reporters, found.meter_nos) AS f (place, is_asset, is_reporter, meter_no)
@@ -619,8 +631,7 @@ BEGIN
         ELSE
             event_id := (SELECT r.results[1] ->> 'kaifa_event_id'
                          FROM oms_topology.record_messages(
-                             'kaifa', ARRAY[parsed || jsonb_build_object('records', oms_topology.kaifa_records(clean))],
-                             ARRAY[convert_to(event::text, 'UTF8')], p_received_at, p_is_whole) AS r (results))::uuid;
+                             'kaifa', ARRAY[parsed], ARRAY[convert_to(event::text, 'UTF8')], p_received_at, p_is_whole) AS r (results))::uuid;
             first_id := COALESCE(first_id, event_id);
         END IF;
     END LOOP;
