@@ -13,7 +13,8 @@ from oms_topology.model import DeviceKind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from oms_topology.graph.engine.editor import Editor, Step
+    from oms_topology.graph.engine.editor import Editor
+    from oms_topology.graph.engine.journal import Step
     from oms_topology.graph.names.codes import Place
 
 __all__ = ["Changing"]
@@ -314,7 +315,7 @@ class Changing:
         """
         editor = self._editor
         row, above = self._feeding_row(code), self._feeding_row(parent)
-        normal, is_open_now = editor.normal, editor.current.is_open
+        normal = editor.normal
         old = normal.parent(row)
         if above == old:
             return
@@ -325,11 +326,7 @@ class Changing:
         ]
         if not branches:
             raise TopologyError(f"Device {code!r} is fed by no branch that could be moved; add one.")
-        steps: list[Step] = []
-        for branch in branches:
-            what = "normal" if is_open_now[branch] else "both"
-            steps += [(what, branch, True), ("ends", branch, (above, row)), (what, branch, False)]
-        self._commit(steps, changed_at)
+        self._commit([("feed", branch, (above, row)) for branch in branches], changed_at)
 
     def cut(self, one: str, other: str, *, changed_at: datetime | None = None) -> None:
         """Cut the line between two devices, for the time being: the current state without it.
@@ -437,7 +434,7 @@ class Changing:
         >>> len(net.energised), net.undo(), len(net.energised), net.undo()
         (0, True, 1, False)
         """
-        return self._editor.undo() is not None
+        return self._editor.undo()
 
     def as_of(self, moment: datetime | int) -> Self:
         """Give the network as it was at a past instant, or in a past version; this one stays as it is.
@@ -474,14 +471,14 @@ class Changing:
         editor = self._editor.fork()
         if not isinstance(moment, datetime) and not 0 <= moment <= editor.version:
             raise TopologyError(f"There is no version {moment}; they go from 0 to {editor.version}.")
-        later = []
+        later = 0
         for entry in reversed(editor.journal):
             if isinstance(moment, datetime):
                 if entry.changed_at <= moment:
                     break
             elif entry.version <= moment:
                 break
-            later.append(entry)
+            later += 1
         else:
             if editor.journal and editor.journal[0].version > 1:
                 raise TopologyError(

@@ -67,6 +67,7 @@ class MeterSet(AbstractSet[str]):
     def __init__(self, state: SupplyState, top: int, offset: int, first: int, count: int) -> None:
         self._state = state
         self._sequence = state.sequence
+        state.is_held = True
         self._columns = state.network.columns
         self._top = top
         self._offset = offset

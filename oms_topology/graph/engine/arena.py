@@ -10,7 +10,18 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Arena"]
+__all__ = ["FREE", "FULL", "NOT_PLAIN", "SPARE", "UNCHANGED", "WROTE", "Arena"]
+
+FREE = -1
+"""Stands in ``meter_at`` where nobody owns the place."""
+SPARE = 4
+"""How many such places a tree that is written leaves behind its meters."""
+FULL = -1
+"""What a kernel returns when the arena needs more room; nothing was changed."""
+NOT_PLAIN = -2
+"""What it returns when the change is not one of a single subtree; nothing was changed."""
+UNCHANGED, WROTE = 4, 16
+"""What moving a meter returns when none gained or lost supply, and what it adds when it wrote anew."""
 
 
 class Arena:

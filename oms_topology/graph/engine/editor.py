@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oms_topology.graph.engine.arena import Arena
+from oms_topology.graph.engine.arena import FULL, SPARE, UNCHANGED, WROTE, Arena
+from oms_topology.graph.engine.journal import Journal, entry_of
 from oms_topology.graph.engine.repacking import repacked
-from oms_topology.graph.engine.state import SupplyState
+from oms_topology.graph.engine.state import SupplyState, kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
+    from oms_topology.graph.engine.journal import Done, Step
     from oms_topology.graph.engine.network import Network
 
-__all__ = ["Editor", "Entry", "Step"]
-
-Step = tuple[str, int, Any]
-"""What changes (see :meth:`Editor._apply`), the row, and the new value."""
-Done = tuple[str, int, Any, Any]
-"""The same with the value before."""
+__all__ = ["Editor"]
 
 _MOST_IN_PLACE = 32
-_MOST_ENTRIES = 1_000_000
 _SPARE = 1 << 18
 _SPARE_TIMES = 64
-
-
-class Entry(NamedTuple):
-    """One change as the journal keeps it.
-
-    Attributes
-    ----------
-    version : int
-        The version that it made.
-    changed_at : datetime
-        When, aware, UTC.
-    steps : tuple of (what, row, before, after)
-        What it did, in order.
-    """
-
-    version: int
-    changed_at: datetime
-    steps: tuple[Done, ...]
-
-    def inverse(self) -> list[Step]:
-        """Give the steps that take it back."""
-        return [(what, row, before) for what, row, before, _ in reversed(self.steps)]
 
 
 class Editor:
@@ -67,11 +40,11 @@ class Editor:
         As the switches normally stand, and as they stand now.
     version : int
         How many changes have been made.
-    journal : deque of Entry
+    journal : Journal
         The latest changes, oldest first.
     """
 
-    __slots__ = ("_most", "_undoable", "current", "journal", "network", "normal", "version")
+    __slots__ = ("_held", "_most", "current", "journal", "network", "normal", "version")
 
     def __init__(self, network: Network) -> None:
         columns = network.columns
@@ -87,8 +60,8 @@ class Editor:
                 self.current = SupplyState(network, arena, columns.branch_is_open, self.normal)
                 self.current.grow_all()
         self.version = 0
-        self.journal: deque[Entry] = deque(maxlen=_MOST_ENTRIES)
-        self._undoable: list[Entry] = []
+        self.journal = Journal()
+        self._held = 0
 
     def fork(self) -> Editor:
         """Make a copy that changes on its own; it shares trees and columns until one of them changes."""
@@ -98,7 +71,6 @@ class Editor:
             other._most = self._most
             other.version = self.version
             other.journal = self.journal.copy()
-            other._undoable = list(self._undoable)
         return other
 
     def _take_copies(self, original: Editor) -> None:
@@ -106,9 +78,10 @@ class Editor:
         normal = original.normal.fork(network, network.columns.branch_normally_open)
         self.current = original.current.fork(network, network.columns.branch_is_open, normal)
         self.network, self.normal = network, normal
+        self._held = original._held = normal.arena.used.item(1)
 
-    def commit(self, steps: Sequence[Step], changed_at: datetime | None = None) -> Entry | None:
-        """Make a change: all of its steps, seen by readers as one.
+    def commit(self, steps: Sequence[Step], changed_at: datetime | None = None, undone: Any = None) -> None:
+        """Make a change: all of its steps, seen by readers as one; nothing when all is so already.
 
         Parameters
         ----------
@@ -116,60 +89,93 @@ class Editor:
             Checked already: none of them can fail.
         changed_at : datetime, optional
             When it happened; now when left out.
-
-        Returns
-        -------
-        Entry or None
-            What the journal says; None when nothing was to be changed.
+        undone : optional
+            The noted change that it takes back.
         """
         with self.normal.arena.lock:
-            entry = self._commit(steps, changed_at)
-            if entry is not None:
-                self._undoable.append(entry)
-            return entry
+            done = self._done(steps)
+            if done:
+                self.version += 1
+                self.journal.note(self.version, changed_at, done, undone)
 
-    def _commit(self, steps: Sequence[Step], changed_at: datetime | None) -> Entry | None:
-        done = self._done_at_once(steps[0]) if len(steps) == 1 else None
+    def _done(self, steps: Sequence[Step]) -> tuple[Done, ...]:
+        done = self._done_at_once(*steps[0]) if len(steps) == 1 else None
         if done is None:
             done = self._done_in_steps(steps)
-        if not done:
-            return None
-        self.version += 1
-        entry = Entry(self.version, changed_at or self._now(), tuple(done))
-        self.journal.append(entry)
-        self._compact()
-        return entry
+            self._compact()
+        return done
 
-    def _done_at_once(self, step: Step) -> list[Done] | None:
-        """Do one of the two changes that come by the thousand; None where it is not a plain one."""
-        what, row, after = step
-        normal, current = self.normal, self.current
-        if what == "meter" and not self.network.backups:
-            before = self.network.meter_device(row)
-            if before == after:
-                return []
+    def _done_at_once(self, what: str, row: int, after: Any) -> tuple[Done, ...] | None:
+        """Do one of the changes that come by the thousand; None where it is not a plain one."""
+        if self.network.backups:
+            return None
+        if what == "meter":
+            return self._moved(row, after)
+        if what == "open":
+            return self._switched(row, after)
+        return self._fed_elsewhere(row, after) if what == "feed" else None
+
+    def _moved(self, meter: int, after: int) -> tuple[Done, ...]:
+        network, normal, current = self.network, self.normal, self.current
+        before = network.meter_device(meter)
+        if before == after:
+            return ()
+        normal.sequence += 1
+        current.sequence += 1
+        try:
+            network.set_meter_device(meter, after)
+            is_fuller = self._carry(meter, max(before, -1), max(after, -1))
+        finally:
             normal.sequence += 1
             current.sequence += 1
-            try:
-                self.network.set_meter_device(row, after)
-                self._carry(row, max(before, -1), max(after, -1))
-            finally:
-                normal.sequence += 1
-                current.sequence += 1
-        elif what == "open" and not current.needs_regrowth(row):
-            before = current.is_open.item(row)
-            if before == after:
-                return []
-            current.sequence += 1
-            try:
-                current.set_open(row, after, needs_regrowth=False)
-            finally:
-                current.sequence += 1
-        else:
-            return None
-        return [(what, row, before, after)]
+        if is_fuller:
+            self._compact()
+        return (("meter", meter, before, after),)
 
-    def _done_in_steps(self, steps: Sequence[Step]) -> list[Done]:
+    def _switched(self, branch: int, is_open: bool) -> tuple[Done, ...] | None:
+        current = self.current
+        if current.is_open.item(branch) == is_open:
+            return ()
+        if current.idle:
+            return None
+        ends = self.network.ends(branch)
+        current.sequence += 1
+        try:
+            while (done := kernel("switch")(current.handle(), *ends, is_open)) == FULL:
+                current.make_room()
+            if done < 0:
+                return None
+            current.is_open[branch] = is_open
+            current.supplied += -done if is_open else done
+        finally:
+            current.sequence += 1
+        self._compact()
+        return (("open", branch, not is_open, is_open),)
+
+    def _fed_elsewhere(self, branch: int, ends: tuple[int, int]) -> tuple[Done, ...] | None:
+        """Let the branch that feeds a subtree, in both states, end elsewhere."""
+        network, normal, current = self.network, self.normal, self.current
+        if normal.idle or current.idle or normal.is_open[branch] or current.is_open[branch]:
+            return None
+        before = network.ends(branch)
+        target, device = ends if ends[1] in before else ends[::-1]
+        if normal.parent(device) not in before:
+            return None
+        normal.sequence += 1
+        current.sequence += 1
+        try:
+            while (done := kernel("refeed")(normal.handle(), current.handle(), device, target)) == FULL:
+                normal.make_room(current)
+            if done < 0:
+                return None
+            network.set_ends(branch, ends)
+        finally:
+            normal.sequence += 1
+            current.sequence += 1
+        self._compact()
+        return (("feed", branch, before, ends),)
+
+    def _done_in_steps(self, steps: Sequence[Step]) -> tuple[Done, ...]:
         old = self.normal, self.current
         in_place = len(steps) <= _MOST_IN_PLACE and not self._needs_regrowth(steps)
         if in_place:
@@ -185,17 +191,13 @@ class Editor:
             copies._take_copies(self)
             done = copies._do(steps)
             self._replace(copies)
-        return done
-
-    def _now(self) -> datetime:
-        """Give the time of a change that none was given for: never before the change before it."""
-        now = datetime.now(UTC)
-        return max(now, self.journal[-1].changed_at) if self.journal else now
+        return tuple(done)
 
     def _replace(self, copies: Editor) -> None:
         """Let changed copies take the place of what they were made of."""
         old = self.normal, self.current
         self.network, self.normal, self.current = copies.network, copies.normal, copies.current
+        self._held = copies._held
         for state in old:
             state.sequence += 2
 
@@ -208,20 +210,20 @@ class Editor:
                 done.append((what, row, before, after))
         return done
 
-    def undo(self) -> Entry | None:
-        """Take back the latest change that still stands; None when there is none."""
+    def undo(self) -> bool:
+        """Take back the latest change that still stands; False when there is none."""
         with self.normal.arena.lock:
-            if not self._undoable:
-                return None
-            entry = self._undoable.pop()
-            self._commit(entry.inverse(), None)
-            return entry
+            undone = self.journal.pop_standing()
+            if undone is not None:
+                self.commit(entry_of(undone).inverse(), undone=undone)
+            return undone is not None
 
-    def rewind(self, entries: Iterable[Entry]) -> None:
-        """Take back changes, given from the latest on, and forget that they were made."""
+    def rewind(self, count: int) -> None:
+        """Take back so many of the latest changes, and forget that they were made."""
         with self.normal.arena.lock:
-            for entry in entries:
-                self._commit(entry.inverse(), entry.changed_at)
+            for _ in range(count):
+                entry = self.journal.pop()
+                self._done(entry.inverse())
                 self.version = entry.version - 1
 
     def _needs_regrowth(self, steps: Sequence[Step]) -> bool:
@@ -231,7 +233,7 @@ class Editor:
                 return self.current.needs_regrowth(row)
             if what == "normal":
                 return self.normal.needs_regrowth(row)
-            if what == "both":
+            if what in ("both", "feed"):
                 return self.normal.needs_regrowth(row) or self.current.needs_regrowth(row)
         return False
 
@@ -243,7 +245,7 @@ class Editor:
             return bool(self.current.is_open[row])
         if what in ("normal", "both"):
             return bool(self.normal.is_open[row])
-        if what == "ends":
+        if what in ("ends", "feed"):
             return network.ends(row)
         if what == "backups":
             return network.backups.of(row)
@@ -257,9 +259,9 @@ class Editor:
         """Do one step.
 
         ``open``, ``normal`` and ``both`` set whether a branch is open now, normally, and in both states
-        where it is the same in both; ``ends`` what it joins, while it is open; ``meter`` the device of a
-        meter, ``backups`` its second supplies, ``facts`` its columns; ``device`` and ``branch`` whether
-        there is one.
+        where it is the same in both; ``ends`` what it joins, while it is open, and ``feed`` while it is
+        normally closed; ``meter`` the device of a meter, ``backups`` its second supplies, ``facts`` its
+        columns; ``device`` and ``branch`` whether there is one.
         """
         network = self.network
         if what == "meter":
@@ -267,22 +269,38 @@ class Editor:
         elif what == "open":
             self.current.set_open(row, value)
         elif what == "normal":
-            self.normal.set_open(row, value)
-            self._redo_second_supplies()
+            self._set_normal(row, value)
         elif what == "both":
             self._set_both(row, value)
         elif what == "ends":
             network.set_ends(row, value)
+        elif what == "feed":
+            self._set_feed(row, value)
         elif what == "backups":
             network.backups.set(row, value)
             for state in (self.normal, self.current):
                 state.feed_again([row])
-        elif what == "device":
+        else:
+            self._set_thing(what, row, value)
+
+    def _set_thing(self, what: str, row: int, value: Any) -> None:
+        if what == "device":
             self._set_device(row, value)
         elif what == "branch":
-            network.set_branch(row, is_there=value)
+            self.network.set_branch(row, is_there=value)
         else:
-            network.set_facts(row, value)
+            self.network.set_facts(row, value)
+
+    def _set_normal(self, branch: int, is_open: bool) -> None:
+        self.normal.set_open(branch, is_open)
+        self._redo_second_supplies()
+
+    def _set_feed(self, branch: int, ends: tuple[int, int]) -> None:
+        both = not self.current.is_open[branch]
+        for is_open in (True, False):
+            (self._set_both if both else self._set_normal)(branch, is_open)
+            if is_open:
+                self.network.set_ends(branch, ends)
 
     def _set_both(self, branch: int, is_open: bool) -> None:
         """Open or close a branch in both states; trees that they share stay shared."""
@@ -327,17 +345,25 @@ class Editor:
             return
         for state, left, found in zip((normal, current), before, after, strict=True):
             if left != found:
-                state.move_meter(meter, max(left, -1), max(found, -1), state)
+                state.move_meter(meter, max(left, -1), max(found, -1))
 
-    def _carry(self, meter: int, source: int, target: int) -> None:
-        """Move a meter between the same two devices in both states; trees that they share stay shared."""
+    def _carry(self, meter: int, source: int, target: int) -> bool:
+        """Move a meter between the same two devices in both states; trees that they share stay shared.
+
+        Returns whether the arena is fuller than before.
+        """
         normal, current = self.normal, self.current
-        apart = normal.move_meter(meter, source, target, current)
-        current.supplied += (current.place(target) >= 0) - (current.place(source) >= 0)
-        if apart:
-            supplied = current.supplied
-            current.move_meter(meter, source if apart & 1 else -1, target if apart & 2 else -1, current)
-            current.supplied = supplied
+        if normal.is_held or current.is_held:
+            normal.is_held = current.is_held = False
+            self._held = normal.arena.used.item(1)
+        move, held = kernel("move_meter"), self._held
+        while (done := move(normal.handle(), current.handle(), meter, source, target, held)) == FULL:
+            normal.make_room(current)
+        if done != UNCHANGED:
+            gained_now, gained = divmod(done % WROTE, 3)
+            normal.supplied += gained - 1
+            current.supplied += gained_now - 1
+        return done >= WROTE
 
     def _set_device(self, device: int, is_there: bool) -> None:
         normal, current = self.normal, self.current
@@ -377,4 +403,4 @@ class Editor:
         columns = self.network.columns
         devices, meters = len(columns.device_code) + len(self.network.sources), len(columns.meter_number)
         spare = min(_SPARE, _SPARE_TIMES * (devices + meters))
-        return 4 * devices + spare, 4 * meters + spare
+        return 4 * devices + spare, 4 * meters + 2 * SPARE * devices + spare

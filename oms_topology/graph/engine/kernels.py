@@ -1,11 +1,11 @@
 """The loops that change supply trees: compiled by numba where it is installed, and the same Python where not.
 
 Imported when the first change is made, never with the package: loading the compiler takes half a second.
-Every function here reads old blocks of an :class:`~oms_topology.graph.engine.arena.Arena`, appends new
-ones and points ``position`` and ``layout`` at them; a negative result of :data:`FULL` says that the arena
-needs more room and that nothing was changed. ``position[d]`` is the place of device row ``d``;
-``-2 - place`` in a tree without supply, -1 for a device that is gone. ``layout[tree[p]]`` leads from place
-``p`` to its number in ``first``.
+The functions that change something read old blocks of an :class:`~oms_topology.graph.engine.arena.Arena`,
+append new ones and point ``position`` and ``layout`` at them; ``FULL`` says that the arena needs more
+room and that nothing was changed. ``position[d]`` is the place of device row ``d``; ``-2 - place`` in a
+tree without supply, -1 for a device that is gone. ``layout[tree[p]]`` leads from place ``p`` to its number
+in ``first``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oms_topology.graph.engine.arena import FULL, NOT_PLAIN, SPARE
+from oms_topology.graph.engine.arrays import Arrays, arrays_of
 from oms_topology.graph.engine.compiling import compiled, is_compiled
+from oms_topology.graph.engine.meter_kernels import (
+    copied,
+    meters_of,
+    move_meter,
+    place_of,
+    root_of,
+    spared,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +32,6 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int32]
 
 __all__ = [
-    "FULL",
     "adopt",
     "graft",
     "held_up",
@@ -30,277 +39,142 @@ __all__ = [
     "lowest_common",
     "move_meter",
     "prune",
+    "refeed",
     "repack",
+    "switch",
 ]
 
-FULL = -1
+
+@compiled
+def _begin(state: Arrays) -> tuple[int, int]:
+    """Begin a new block and its layout; returns its first place, and where its meters begin."""
+    used = state.used
+    state.layout[used[3]] = used[1] - used[0]
+    return int(used[0]), int(used[2])
 
 
 @compiled
-def _place(position: Any, device: int) -> int:
-    at: int = position[device]
-    return -2 - at if at < -1 else at
-
-
-@compiled
-def _root(parent: Integers, place: int) -> int:
-    while parent[place] >= 0:
-        place = parent[place]
-    return place
-
-
-@compiled
-def _copied(meter_at: Integers, to: int, start: int, stop: int) -> int:
-    meter_at[to : to + stop - start] = meter_at[start:stop]
-    return to + stop - start
-
-
-@compiled
-def _meters_of(size: Integers, tree: Integers, first: Integers, layout: NDArray[np.int64], base: int) -> int:
-    at = base + layout[tree[base]]
-    return int(first[at + size[base]] - first[at])
-
-
-@compiled
-def _meter_among(meter_at: Integers, meter: int, start: int, stop: int) -> int:
-    """Find where a meter stands, or would stand, among those of one device."""
-    while start < stop and meter_at[start] < meter:
-        start += 1
-    return int(start)
-
-
-@compiled
-def _with_meters(
-    size: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    layout: NDArray[np.int64],
-    base: int,
-    meter: int,
-    out: int,
-    into: int,
-) -> None:
-    """Write a tree's layout with the meter taken from place ``out`` and put at ``into``, -1 for none."""
-    count, offset = size[base], layout[tree[base]]
-    begin, end = first[base + offset], first[base + count + offset]
-    to, to_meter = used[1], used[2]
-    shift = to_meter - begin
-    for step in range(count + 1):
-        first[to + step] = first[base + offset + step] + shift
-    if out >= 0:
-        for step in range(out + 1 - base, count + 1):
-            first[to + step] -= 1
-    if into >= 0:
-        for step in range(into + 1 - base, count + 1):
-            first[to + step] += 1
-    cut = _meter_among(meter_at, meter, first[out + offset], end) if out >= 0 else -1
-    put = _meter_among(meter_at, meter, first[into + offset], first[into + 1 + offset]) if into >= 0 else -1
-    write, read = to_meter, begin
-    if 0 <= cut < put or put < 0:
-        write = _copied(meter_at, write, read, cut)
-        read = cut + 1
-    if put >= 0:
-        write = _copied(meter_at, write, read, put)
-        meter_at[write] = meter
-        write, read = write + 1, put
-    if 0 <= put <= cut:
-        write = _copied(meter_at, write, read, cut)
-        read = cut + 1
-    used[1] = to + count + 1
-    used[2] = _copied(meter_at, write, read, end)
-    layout[tree[base]] = to - base
-
-
-@compiled
-def move_meter(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    position: Integers,
-    layout: NDArray[np.int64],
-    twin: Integers,
-    twin_layout: NDArray[np.int64],
-    meter: int,
-    source: int,
-    target: int,
-) -> int:
-    """Take a meter from one device and hang it on another, -1 for neither.
-
-    Returns
-    -------
-    int
-        Bit 1: the twin did not share the tree it was taken from; bit 2: nor the one it was put into.
-    """
-    out = _place(position, source) if source >= 0 else -1
-    into = _place(position, target) if target >= 0 else -1
-    out_root = _root(parent, out) if out >= 0 else -1
-    into_root = _root(parent, into) if into >= 0 else -1
-    numbers, meters = 2, 2
-    if out >= 0:
-        numbers += size[out_root]
-        meters += _meters_of(size, tree, first, layout, out_root)
-    if into >= 0 and into_root != out_root:
-        numbers += size[into_root]
-        meters += _meters_of(size, tree, first, layout, into_root)
-    if used[1] + numbers > len(first) or used[2] + meters > len(meter_at):
-        return FULL
-    apart = 0
-    for turn in range(2):
-        base = out_root if turn == 0 else into_root
-        if base < 0 or (turn == 1 and out_root == into_root):
-            continue
-        device, number = device_at[base], tree[base]
-        shared = (
-            device < len(twin) and twin[device] == position[device] and twin_layout[number] == layout[number]
-        )
-        is_one = out_root == into_root
-        _with_meters(
-            size,
-            tree,
-            first,
-            meter_at,
-            used,
-            layout,
-            base,
-            meter,
-            out if turn == 0 else -1,
-            into if turn == 1 or is_one else -1,
-        )
-        if shared:
-            twin_layout[number] = layout[number]
-        else:
-            apart += 3 if is_one else turn + 1
-    return apart
-
-
-@compiled
-def _begin(used: NDArray[np.int64], layout: NDArray[np.int64]) -> tuple[int, int, int, int]:
-    """Begin a new block and its layout: place, number in ``first``, meter and tree."""
-    layout[used[3]] = used[1] - used[0]
-    return int(used[0]), int(used[1]), int(used[2]), int(used[3])
-
-
-@compiled
-def _end(first: Integers, used: NDArray[np.int64], places: int, meters: int) -> None:
+def _end(state: Arrays, places: int, meters: int) -> None:
     """Close the block that was begun: so many places, and the meters up to this one."""
-    first[used[1] + places] = meters
+    used = state.used
+    state.first[used[1] + places] = meters
     used[0] += places
     used[1] += places + 1
-    used[2] = meters
+    used[2] = spared(state.meter_at, meters)
     used[3] += 1
 
 
 @compiled
-def _cut_out(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    position: Integers,
-    layout: NDArray[np.int64],
-    top: int,
-) -> None:
-    """Write the block of a place without its subtree, and the subtree as a block without supply."""
-    base, width = _root(parent, top), size[top]
-    count, offset = size[base], layout[tree[base]]
-    begin, end = first[base + offset], first[base + count + offset]
-    low, high = first[top + offset], first[top + width + offset]
-    to, number, to_meter, new_tree = _begin(used, layout)
-    sign = -1 if position[device_at[base]] < 0 else 1
-    shift = -2 if sign < 0 else 0
-    for place in range(base, base + count):
-        if top <= place < top + width:
-            continue
-        step = place - base if place < top else place - base - width
-        at, above = to + step, parent[place]
-        device_at[at] = device_at[place]
-        size[at] = size[place] - width if place < top < place + size[place] else size[place]
-        parent[at] = -1 if above < 0 else (above if above < top else above - width) - base + to
-        tree[at] = new_tree
-        gone = 0 if place < top else high - low
-        first[number + step] = first[place + offset] - gone - begin + to_meter
-        position[device_at[at]] = sign * at + shift
-    write = _copied(meter_at, to_meter, begin, low)
-    _end(first, used, count - width, _copied(meter_at, write, high, end))
-    to, number, to_meter, new_tree = _begin(used, layout)
-    for place in range(top, top + width):
-        at = to + place - top
-        device_at[at] = device_at[place]
-        size[at] = size[place]
-        parent[at] = parent[place] - top + to if place > top else -1
-        tree[at] = new_tree
-        first[number + place - top] = first[place + offset] - low + to_meter
-        position[device_at[at]] = -2 - at
-    _end(first, used, width, _copied(meter_at, to_meter, low, high))
-
-
-@compiled
-def _has_room(
-    device_at: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    places: int,
-    meters: int,
-) -> bool:
+def _has_room(state: Arrays, places: int, meters: int) -> bool:
+    used = state.used
     return bool(
-        used[0] + places <= len(device_at)
-        and used[1] + places + 4 <= len(first)
-        and used[2] + meters <= len(meter_at)
+        used[0] + places <= len(state.device_at)
+        and used[1] + places + 4 <= len(state.first)
+        and used[2] + meters + 4 * SPARE <= len(state.meter_at)
+        and used[3] + 4 <= len(state.layout)
     )
 
 
 @compiled
-def prune(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    position: Integers,
-    layout: NDArray[np.int64],
-    device: int,
-) -> int:
+def _copy_places(
+    state: Arrays, start: int, count: int, to: int, split: int, before: int, behind: int, meters: int
+) -> None:
+    """Copy places into the block that was begun, with their numbers in the layout.
+
+    Parents shift by ``before``, those from ``split`` on by ``behind``, and where meters begin by ``meters``.
+    """
+    used, offset = state.used, state.layout[state.tree[start]] if count else 0
+    state.device_at[to : to + count] = state.device_at[start : start + count]
+    state.size[to : to + count] = state.size[start : start + count]
+    state.tree[to : to + count] = used[3]
+    old, new = state.parent[start : start + count], state.parent[to : to + count]
+    for step in range(count):
+        new[step] = old[step] + (before if old[step] < split else behind)
+    number = to - used[0] + used[1]
+    old, new = state.first[start + offset : start + offset + count], state.first[number : number + count]
+    for step in range(count):
+        new[step] = old[step] + meters
+
+
+@compiled
+def _stand(state: Arrays, base: int, is_dead: bool) -> None:
+    """Let the devices of a block stand where it has them."""
+    position = state.position
+    rows = state.device_at[base : base + state.size[base]]
+    if is_dead:
+        for step in range(len(rows)):
+            position[rows[step]] = -2 - base - step
+    else:
+        for step in range(len(rows)):
+            position[rows[step]] = base + step
+
+
+@compiled
+def _widen(state: Arrays, place: int, shift: int, width: int) -> None:
+    """Let the copies of a place and of all above it have more below them; places shifted in copying."""
+    while place >= 0:
+        state.size[place + shift] += width
+        place = state.parent[place]
+
+
+@compiled
+def _without(state: Arrays, top: int) -> int:
+    """Write the block of a place without its subtree; returns where it begins."""
+    base, width, first = root_of(state.parent, top), state.size[top], state.first
+    count, offset = state.size[base], state.layout[state.tree[base]]
+    begin, end = first[base + offset], first[base + count + offset]
+    low, high = first[top + offset], first[top + width + offset]
+    to, to_meter, rest = *_begin(state), top + width
+    shift, meters = to - base, to_meter - begin
+    _copy_places(state, base, top - base, to, top, shift, shift, meters)
+    left, meters = base + count - rest, meters - (high - low)
+    _copy_places(state, rest, left, top + shift, top, shift, shift - width, meters)
+    state.parent[to] = -1
+    _widen(state, state.parent[top], shift, -width)
+    write = copied(state.meter_at, to_meter, begin, low)
+    _end(state, count - width, copied(state.meter_at, write, high, end))
+    return to
+
+
+@compiled
+def _alone(state: Arrays, top: int) -> int:
+    """Write the subtree of a place as a block of its own; returns where it begins."""
+    width, offset = state.size[top], state.layout[state.tree[top]]
+    low, high = state.first[top + offset], state.first[top + width + offset]
+    to, to_meter = _begin(state)
+    _copy_places(state, top, width, to, top, to - top, to - top, to_meter - low)
+    state.parent[to] = -1
+    _end(state, width, copied(state.meter_at, to_meter, low, high))
+    return to
+
+
+@compiled
+def _pruned(state: Arrays, device: int) -> int:
     """Cut a device and all below it from what feeds it; returns how many meters it has below."""
-    top = _place(position, device)
-    base = _root(parent, top)
-    meters = _meters_of(size, tree, first, layout, base)
-    if not _has_room(device_at, first, meter_at, used, size[base], meters):
+    top = place_of(state.position, device)
+    base = root_of(state.parent, top)
+    if not _has_room(state, state.size[base], meters_of(state, base)):
         return FULL
-    at = top + layout[tree[top]]
-    below = first[at + size[top]] - first[at]
-    _cut_out(device_at, size, parent, tree, first, meter_at, used, position, layout, top)
+    at = top + state.layout[state.tree[top]]
+    below = state.first[at + state.size[top]] - state.first[at]
+    is_dead = state.position[device] < 0
+    _stand(state, _without(state, top), is_dead)
+    _stand(state, _alone(state, top), True)
     return int(below)
 
 
 @compiled
+def prune(state: Any, device: int) -> int:
+    """Cut a device and all below it from what feeds it; returns how many meters it has below."""
+    return _pruned(arrays_of(state), device)
+
+
+@compiled
 def _moved_run(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    offset: int,
-    to: int,
-    to_meter: int,
-    start: int,
-    stop: int,
-    above: int,
+    state: Arrays, offset: int, to: int, to_meter: int, start: int, stop: int, above: int
 ) -> tuple[int, int]:
     """Copy whole subtrees that stand one after another and hang on the same new parent."""
+    device_at, size, parent, tree, first, meter_at, used, _, _ = state
     start_meter = first[start + offset]
     for place in range(start, stop):
         at = to + place - start
@@ -309,31 +183,21 @@ def _moved_run(
         parent[at] = parent[place] - start + to if parent[place] >= start else above
         tree[at] = used[3]
         first[at - used[0] + used[1]] = first[place + offset] - start_meter + to_meter
-    return to + stop - start, _copied(meter_at, to_meter, start_meter, first[stop + offset])
+    return to + stop - start, copied(meter_at, to_meter, start_meter, first[stop + offset])
 
 
 @compiled
-def _turn(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    position: Integers,
-    layout: NDArray[np.int64],
-    top: int,
-) -> int:
+def _turn(state: Arrays, top: int) -> int:
     """Write a block anew with another of its places as the root; returns where it begins.
 
     What was above the new root hangs below it: on the way up each device gets its old parent as one more
     child, among its others by device row.
     """
-    base = _root(parent, top)
+    device_at, size, parent, tree, first, meter_at, _, _, layout = state
+    base = root_of(parent, top)
     count, offset = size[base], layout[tree[base]]
-    to, number, to_meter, new_tree = _begin(used, layout)
-    new_base = to
+    to, to_meter = _begin(state)
+    new_base, number, new_tree = to, state.used[1], state.used[3]
     way = np.empty(count, dtype=np.int64)
     new_place = np.empty(count, dtype=np.int64)
     rest = np.empty(count, dtype=np.int64)
@@ -346,20 +210,14 @@ def _turn(
         tree[to] = new_tree
         first[number + to - new_base] = to_meter
         to += 1
-        to_meter = _copied(meter_at, to_meter, first[place + offset], first[place + 1 + offset])
+        to_meter = copied(meter_at, to_meter, first[place + offset], first[place + 1 + offset])
         above = parent[place]
         child, stop = place + 1, place + size[place]
         while child < stop and above >= 0 and device_at[child] < device_at[above]:
             after = child + size[child]
             if child != below:
                 to, to_meter = _moved_run(
-                    device_at,
-                    size,
-                    parent,
-                    tree,
-                    first,
-                    meter_at,
-                    used,
+                    state,
                     offset,
                     to,
                     to_meter,
@@ -377,13 +235,7 @@ def _turn(
             after = child + size[child]
             if child != below:
                 to, to_meter = _moved_run(
-                    device_at,
-                    size,
-                    parent,
-                    tree,
-                    first,
-                    meter_at,
-                    used,
+                    state,
                     offset,
                     to,
                     to_meter,
@@ -392,76 +244,62 @@ def _turn(
                     new_place[step],
                 )
             child = after
-    for place in range(new_base, to):
-        position[device_at[place]] = -2 - place
-    _end(first, used, count, to_meter)
+    _end(state, count, to_meter)
+    _stand(state, new_base, True)
     return new_base
 
 
 @compiled
-def _hang(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    position: Integers,
-    layout: NDArray[np.int64],
-    top: int,
-    above: int,
-) -> None:
-    """Write the block of place ``above`` with the block that begins at ``top`` as one more child of it."""
-    base, width = _root(parent, above), size[top]
-    count, offset, top_offset = size[base], layout[tree[base]], layout[tree[top]]
-    begin, end = first[base + offset], first[base + count + offset]
-    low, high = first[top + top_offset], first[top + width + top_offset]
-    gap = above + 1
-    while gap < above + size[above] and device_at[gap] < device_at[top]:
-        gap += size[gap]
-    to, number, to_meter, new_tree = _begin(used, layout)
-    sign = -1 if position[device_at[base]] < 0 else 1
-    shift = -2 if sign < 0 else 0
-    for place in range(base, base + count):
-        step = place - base if place < gap else place - base + width
-        at, over = to + step, parent[place]
-        device_at[at] = device_at[place]
-        size[at] = size[place] + width if place <= above < place + size[place] else size[place]
-        parent[at] = -1 if over < 0 else (over if over < gap else over + width) - base + to
-        tree[at] = new_tree
-        more = 0 if place < gap else high - low
-        first[number + step] = first[place + offset] + more - begin + to_meter
-        position[device_at[at]] = sign * at + shift
-    split = first[gap + offset]
-    for place in range(top, top + width):
-        step = gap - base + place - top
-        at = to + step
-        device_at[at] = device_at[place]
-        size[at] = size[place]
-        parent[at] = parent[place] - top + to + gap - base if place > top else above - base + to
-        tree[at] = new_tree
-        first[number + step] = first[place + top_offset] - low + split - begin + to_meter
-        position[device_at[at]] = sign * at + shift
-    write = _copied(meter_at, to_meter, begin, split)
-    write = _copied(meter_at, write, low, high)
-    _end(first, used, count + width, _copied(meter_at, write, split, end))
+def _gap(state: Arrays, above: int, device: int) -> int:
+    """Find the place at which a device would stand among the children of another, by row."""
+    place, stop = above + 1, above + state.size[above]
+    while place < stop and state.device_at[place] < device:
+        place += state.size[place]
+    return place
 
 
 @compiled
-def graft(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    used: NDArray[np.int64],
-    position: Integers,
-    layout: NDArray[np.int64],
-    device: int,
-    target: int,
-) -> int:
+def _with(state: Arrays, top: int, above: int) -> int:
+    """Write the block of place ``above`` with the subtree at ``top`` below it; returns where it begins."""
+    base, width, first = root_of(state.parent, above), state.size[top], state.first
+    count, offset = state.size[base], state.layout[state.tree[base]]
+    begin, end = first[base + offset], first[base + count + offset]
+    at = top + state.layout[state.tree[top]]
+    low, high = first[at], first[at + width]
+    gap = _gap(state, above, state.device_at[top])
+    split = first[gap + offset]
+    to, to_meter = _begin(state)
+    shift, meters = to - base, to_meter - begin
+    _copy_places(state, base, gap - base, to, gap, shift, shift, meters)
+    _copy_places(state, top, width, gap + shift, top, 0, gap + shift - top, meters + split - low)
+    left, meters = base + count - gap, meters + high - low
+    _copy_places(state, gap, left, gap + shift + width, gap, shift, shift + width, meters)
+    state.parent[to] = -1
+    state.parent[gap + shift] = above + shift
+    _widen(state, above, shift, width)
+    write = copied(state.meter_at, to_meter, begin, split)
+    write = copied(state.meter_at, write, low, high)
+    _end(state, count + width, copied(state.meter_at, write, split, end))
+    return to
+
+
+@compiled
+def _grafted(state: Arrays, device: int, target: int) -> int:
+    """Feed a tree without supply from ``target``; returns how many meters it has."""
+    size, parent = state.size, state.parent
+    top, above = place_of(state.position, device), place_of(state.position, target)
+    island, base = root_of(parent, top), root_of(parent, above)
+    meters = meters_of(state, island)
+    if not _has_room(state, 2 * size[island] + size[base], 2 * meters + meters_of(state, base)):
+        return FULL
+    if top != island:
+        top = _turn(state, top)
+    _stand(state, _with(state, top, above), state.position[target] < 0)
+    return int(meters)
+
+
+@compiled
+def graft(state: Any, device: int, target: int) -> int:
     """Feed a tree without supply from ``target``, over a branch that ends at its device ``device``.
 
     Returns
@@ -469,35 +307,105 @@ def graft(
     int
         How many meters it has.
     """
-    top, above = _place(position, device), _place(position, target)
-    island, base = _root(parent, top), _root(parent, above)
-    meters = _meters_of(size, tree, first, layout, island)
-    all_meters = 2 * meters + _meters_of(size, tree, first, layout, base)
-    if not _has_room(device_at, first, meter_at, used, 2 * size[island] + size[base], all_meters):
-        return FULL
-    if top != island:
-        top = _turn(device_at, size, parent, tree, first, meter_at, used, position, layout, top)
-    _hang(device_at, size, parent, tree, first, meter_at, used, position, layout, top, above)
-    return int(meters)
+    return _grafted(arrays_of(state), device, target)
 
 
 @compiled
-def adopt(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    position: Integers,
-    layout: NDArray[np.int64],
-    twin: Integers,
-    twin_layout: NDArray[np.int64],
-    device: int,
-) -> None:
+def _is_fed_by(state: Arrays, device: int, other: int) -> bool:
+    above = state.parent[place_of(state.position, device)]
+    return bool(above >= 0 and state.device_at[above] == other)
+
+
+@compiled
+def switch(state: Any, start: int, end: int, is_open: int) -> int:
+    """Open or close a branch between two devices where no closed branch is left out of the trees.
+
+    Returns
+    -------
+    int
+        How many meters lost or gained supply, or ``NOT_PLAIN``: the branch closes a loop, joins two
+        sources, or feeds nothing.
+    """
+    arrays = arrays_of(state)
+    position = arrays.position
+    if position[start] == -1 or position[end] == -1:
+        return NOT_PLAIN
+    if is_open:
+        if _is_fed_by(arrays, end, start):
+            device = end
+        elif _is_fed_by(arrays, start, end):
+            device = start
+        else:
+            return NOT_PLAIN
+        has_supply = position[device] >= 0
+        done = _pruned(arrays, device)
+    else:
+        if position[start] >= 0 and position[end] < 0:
+            device, target = end, start
+        elif position[end] >= 0 and position[start] < 0:
+            device, target = start, end
+        else:
+            return NOT_PLAIN
+        has_supply = True
+        done = _grafted(arrays, device, target)
+    return done if has_supply or done < 0 else 0
+
+
+@compiled
+def _adopted(state: Arrays, twin: Arrays, device: int) -> None:
+    device_at, base = state.device_at, root_of(state.parent, place_of(state.position, device))
+    for place in range(base, base + state.size[base]):
+        twin.position[device_at[place]] = state.position[device_at[place]]
+    twin.layout[state.tree[base]] = state.layout[state.tree[base]]
+
+
+@compiled
+def adopt(state: Any, twin: Any, device: int) -> int:
     """Let another state share the tree in which a device stands."""
-    base = _root(parent, _place(position, device))
-    for place in range(base, base + size[base]):
-        twin[device_at[place]] = position[device_at[place]]
-    twin_layout[tree[base]] = layout[tree[base]]
+    _adopted(arrays_of(state), arrays_of(twin), device)
+    return 0
+
+
+@compiled
+def _is_alike(state: Arrays, twin: Arrays, device: int) -> bool:
+    """Tell whether two states share the tree of a device, with supply or without."""
+    number = state.tree[place_of(state.position, device)]
+    return bool(
+        twin.position[device] == state.position[device] and twin.layout[number] == state.layout[number]
+    )
+
+
+@compiled
+def refeed(state: Any, twin: Any, device: int, target: int) -> int:
+    """Feed a subtree with supply from another device with supply, in two states that share both trees.
+
+    Returns
+    -------
+    int
+        0; ``NOT_PLAIN`` where they do not share the trees or one has no supply, or the new feed
+        stands in the subtree.
+    """
+    mine, other = arrays_of(state), arrays_of(twin)
+    top, above = mine.position[device], mine.position[target]
+    if top < 0 or above < 0 or top <= above < top + mine.size[top]:
+        return NOT_PLAIN
+    if not (_is_alike(mine, other, device) and _is_alike(mine, other, target)):
+        return NOT_PLAIN
+    old, new = root_of(mine.parent, top), root_of(mine.parent, above)
+    if old == top:
+        return NOT_PLAIN
+    places, meters = 2 * mine.size[old] + mine.size[new], 2 * meters_of(mine, old) + meters_of(mine, new)
+    if not _has_room(mine, places, meters) or mine.used[3] + 4 > len(other.layout):
+        return FULL
+    rest = _without(mine, top)
+    if new == old:
+        above += rest - old - (mine.size[top] if above > top else 0)
+    base = _with(mine, top, above)
+    for block in (base, rest) if new != old else (base, base):
+        _stand(mine, block, False)
+        _stand(other, block, False)
+        other.layout[mine.tree[block]] = mine.layout[mine.tree[block]]
+    return 0
 
 
 @compiled
@@ -553,63 +461,41 @@ def held_up(
 
 
 @compiled
-def repack(
-    device_at: Integers,
-    size: Integers,
-    parent: Integers,
-    tree: Integers,
-    first: Integers,
-    meter_at: Integers,
-    position: Integers,
-    layout: NDArray[np.int64],
-    twin: Integers,
-    twin_layout: NDArray[np.int64],
-    new_device_at: Integers,
-    new_size: Integers,
-    new_parent: Integers,
-    new_tree: Integers,
-    new_first: Integers,
-    new_meter_at: Integers,
-    used: NDArray[np.int64],
-    new_position: Integers,
-    new_layout: NDArray[np.int64],
-    new_twin: Integers,
-    new_twin_layout: NDArray[np.int64],
-) -> None:
+def repack(old: Arrays, old_twin: Arrays, new: Arrays, new_twin: Arrays) -> None:
     """Copy the trees of two states to another arena; those that they share stay shared.
 
-    ``new_position`` and ``new_twin`` begin with -1 everywhere.
+    The positions in the new ones begin with -1 everywhere.
     """
     for turn in range(2):
-        old = position if turn == 0 else twin
-        new = new_position if turn == 0 else new_twin
-        offsets = layout if turn == 0 else twin_layout
-        for device in range(len(old)):
-            if new[device] != -1 or old[device] == -1:
+        source, target = (old, new) if turn == 0 else (old_twin, new_twin)
+        for device in range(len(source.position)):
+            if target.position[device] != -1 or source.position[device] == -1:
                 continue
-            base = _root(parent, _place(old, device))
-            count, number = size[base], tree[base]
-            start = base + offsets[number]
-            begin, end = first[start], first[start + count]
-            to, to_number, to_meter, to_tree = _begin(used, new_layout if turn == 0 else new_twin_layout)
-            new_device_at[to : to + count] = device_at[base : base + count]
-            new_size[to : to + count] = size[base : base + count]
-            new_parent[to : to + count] = parent[base : base + count] + (to - base)
-            new_parent[to] = -1
-            new_tree[to : to + count] = to_tree
-            new_first[to_number : to_number + count] = first[start : start + count] + (to_meter - begin)
-            new_meter_at[to_meter : to_meter + end - begin] = meter_at[begin:end]
-            _end(new_first, used, count, to_meter + end - begin)
-            places = np.arange(to, to + count).astype(np.int32)
-            if old[device] < 0:
-                places = (-2 - places).astype(np.int32)
-            rows = device_at[base : base + count]
-            new[rows] = places
-            if (
-                turn == 0
-                and device < len(twin)
-                and twin[device] == position[device]
-                and twin_layout[number] == layout[number]
-            ):
-                new_twin[rows] = places
-                new_twin_layout[to_tree] = new_layout[to_tree]
+            base = root_of(source.parent, place_of(source.position, device))
+            to, to_tree = _copied_tree(source, target, base, source.position[device] < 0)
+            if turn == 0 and device < len(old_twin.position) and _is_alike(old, old_twin, device):
+                for place in range(to, to + source.size[base]):
+                    row = target.device_at[place]
+                    new_twin.position[row] = target.position[row]
+                new_twin.layout[to_tree] = target.layout[to_tree]
+
+
+@compiled
+def _copied_tree(source: Arrays, target: Arrays, base: int, is_dead: bool) -> tuple[int, int]:
+    """Copy the tree that begins at a place to another arena; returns its place and number there."""
+    count, start = source.size[base], base + source.layout[source.tree[base]]
+    begin, end = source.first[start], source.first[start + count]
+    to, to_meter = _begin(target)
+    number, to_tree = target.used[1], target.used[3]
+    for step in range(count):
+        at, place, above = to + step, base + step, source.parent[base + step]
+        row = source.device_at[place]
+        target.device_at[at] = row
+        target.size[at] = source.size[place]
+        target.parent[at] = above - base + to if step else -1
+        target.tree[at] = to_tree
+        target.first[number + step] = source.first[start + step] - begin + to_meter
+        target.position[row] = -2 - at if is_dead else at
+    target.meter_at[to_meter : to_meter + end - begin] = source.meter_at[begin:end]
+    _end(target, count, to_meter + end - begin)
+    return to, to_tree

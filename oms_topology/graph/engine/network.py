@@ -62,6 +62,7 @@ class Network:
     """
 
     __slots__ = (
+        "_ends",
         "_incident",
         "_later_branches",
         "_meter_device",
@@ -100,6 +101,7 @@ class Network:
         if len(columns.meter_number) > _MOST_NUMBERS:
             self._read_numbers_from_names(len(columns.meter_number))
         self._incident: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+        self._read_ends()
         self._later_branches: dict[int, set[int]] = {}
 
     @classmethod
@@ -125,12 +127,16 @@ class Network:
             branch_is_open=self.columns.branch_is_open.copy(),
             branch_normally_open=self.columns.branch_normally_open.copy(),
         )
+        other._read_ends()
         other.backups = self.backups.fork()
         other.gone_devices, other.gone_branches = set(self.gone_devices), set(self.gone_branches)
         self.growing, other.growing = Growing(), Growing()
         self._owns_names = other._owns_names = self._owns_meters = other._owns_meters = False
         other._later_branches = {device: set(rows) for device, rows in self._later_branches.items()}
         return other
+
+    def _read_ends(self) -> None:
+        self._ends = self.columns.branch_from.data, self.columns.branch_to.data
 
     def meter_device(self, meter: int) -> int:
         """Give the device that normally feeds a meter; ``NOWHERE`` and ``GONE`` are negative."""
@@ -168,6 +174,7 @@ class Network:
         if table == "device":
             self.is_assumed = np.append(self.is_assumed, False)
             return len(self.columns.device_code) - 1
+        self._read_ends()
         row = len(self.columns.branch_from) - 1
         for end in self.ends(row):
             self._later_branches.setdefault(end, set()).add(row)
@@ -210,7 +217,7 @@ class Network:
 
     def ends(self, branch: int) -> tuple[int, int]:
         """Give the device rows at the two ends of a branch."""
-        return self.columns.branch_from.item(branch), self.columns.branch_to.item(branch)
+        return self._ends[0][branch], self._ends[1][branch]
 
     def set_ends(self, branch: int, ends: tuple[int, int]) -> None:
         """Let an open branch join two other devices."""
@@ -218,7 +225,7 @@ class Network:
             self._later_branches.get(end, set()).discard(branch)
         self.columns.branch_from[branch], self.columns.branch_to[branch] = ends
         for end in ends:
-            if not (self._early_branches(end) == branch).any():
+            if branch not in self._early_branches(end):
                 self._later_branches.setdefault(end, set()).add(branch)
 
     @property
@@ -241,18 +248,24 @@ class Network:
         """By device, the branches that end there since :attr:`sorted_branches` were sorted."""
         return self._later_branches
 
-    def _early_branches(self, device: int) -> NDArray[np.int32]:
+    def _early_branches(self, device: int) -> list[int]:
         starts, rows = self.sorted_branches
-        return rows[starts[device] : starts[device + 1]] if device + 1 < len(starts) else rows[:0]
+        return rows[starts[device] : starts[device + 1]].tolist() if device + 1 < len(starts) else []
 
     def branches_at(self, device: int) -> list[int]:
         """List the branches that end at a device, ascending; the first call sorts them all."""
-        found = sorted({*self._early_branches(device).tolist(), *self._later_branches.get(device, ())})
+        found = sorted({*self._early_branches(device), *self._later_branches.get(device, ())})
         return [row for row in found if row not in self.gone_branches and device in self.ends(row)]
 
     def branches_between(self, one: int, other: int) -> list[int]:
         """List the branches between two devices, ascending."""
-        return [row for row in self.branches_at(one) if other in self.ends(row)]
+        start, end = self._ends
+        found = {
+            row
+            for row in (*self._early_branches(one), *self._later_branches.get(one, ()))
+            if other in (start[row], end[row]) and one in (start[row], end[row])
+        }
+        return sorted(found - self.gone_branches)
 
 
 def _assumed_sources(columns: NetworkColumns) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oms_topology.graph.engine.arena import Arena
+from oms_topology.graph.engine.arena import SPARE, Arena
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,36 +28,13 @@ def repacked(normal: SupplyState, current: SupplyState, places: int, meters: int
     """
     from oms_topology.graph.engine.kernels import repack
 
-    old, new = normal.arena, Arena(places, meters)
-    positions = [np.full(len(state.position), -1, dtype=np.int32) for state in (normal, current)]
+    old, states = (normal.arrays, current.arrays), (normal, current)
     trees = 2 * len(_roots(normal)) + 2 * len(_roots(current)) + 16
-    layouts = [np.zeros(trees, dtype=np.int64) for _ in positions]
-    repack(
-        old.device_at,
-        old.size,
-        old.parent,
-        old.tree,
-        old.first,
-        old.meter_at,
-        normal.position,
-        normal.layout,
-        current.position,
-        current.layout,
-        new.device_at,
-        new.size,
-        new.parent,
-        new.tree,
-        new.first,
-        new.meter_at,
-        new.used,
-        positions[0],
-        layouts[0],
-        positions[1],
-        layouts[1],
-    )
-    for state, position, layout in zip((normal, current), positions, layouts, strict=True):
-        state.position, state.places = position, position.data
-        state.layout, state.offsets, state.arena = layout, layout.data, new
+    new = Arena(places, meters + SPARE * trees)
+    for state in states:
+        state.arena = new
+        state.stand(np.full(len(state.position), -1, dtype=np.int32), np.zeros(trees, dtype=np.int64))
+    repack(*old, normal.arrays, current.arrays)
 
 
 def _roots(state: SupplyState) -> NDArray[np.int32]:

@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oms_topology.graph.engine.arena import FULL
 from oms_topology.graph.engine.planting import Planting, grown, plant
 from oms_topology.graph.meter_set import MeterSet
 from oms_topology.graph.reading.cleaning import NOWHERE as _NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
     from numpy.typing import NDArray
 
     from oms_topology.graph.engine.arena import Arena
+    from oms_topology.graph.engine.arrays import Arrays
     from oms_topology.graph.engine.index import SupplyIndex
     from oms_topology.graph.engine.network import Network
 
-__all__ = ["SupplyState", "kernels"]
+__all__ = ["SupplyState", "kernel", "kernels"]
 
+_NEW_TREES = 4
 _FEW_STEPS = 64
 _LAST = np.iinfo(np.int32).max
 
@@ -33,6 +36,14 @@ def kernels() -> ModuleType:
     from oms_topology.graph.engine import kernels as module
 
     return module
+
+
+@functools.cache
+def kernel(name: str) -> Callable[..., int]:
+    """Give a kernel of which all arguments are integers or handles."""
+    from oms_topology.graph.engine.compiling import entry_of
+
+    return entry_of(getattr(kernels(), name))
 
 
 class SupplyState:
@@ -68,13 +79,20 @@ class SupplyState:
         How many meters have supply.
     sequence : int
         Even while nothing changes, and another even number after every change.
+    is_held : bool
+        Whether an answer was given that may still read the layouts as they are. Who gives one sets it
+        before looking at ``sequence`` for the last time; who changes something takes it back.
     """
 
     __slots__ = (
         "_flat",
+        "_gripped",
+        "_handle",
+        "_kept",
         "_normal",
         "arena",
         "idle",
+        "is_held",
         "is_open",
         "lacking",
         "layout",
@@ -96,10 +114,10 @@ class SupplyState:
     ) -> None:
         self.network, self.arena, self.is_open = network, arena, is_open
         self._normal = normal
-        self.position = np.full(len(network.columns.device_code), -1, dtype=np.int32)
-        self.places = self.position.data
-        self.layout = np.zeros(16, dtype=np.int64)
-        self.offsets = self.layout.data
+        self.stand(
+            np.full(len(network.columns.device_code), -1, dtype=np.int32), np.zeros(16, dtype=np.int64)
+        )
+        self.is_held = False
         self.overrides: dict[int, int] = {}
         self.lacking: set[int] = set()
         self.idle: set[int] = set()
@@ -114,13 +132,35 @@ class SupplyState:
         other = object.__new__(SupplyState)
         other._normal = normal
         other.network, other.arena, other.is_open = network, self.arena, is_open
-        other.position = self.position.copy()
-        other.places = other.position.data
-        other.layout = self.layout.copy()
-        other.offsets = other.layout.data
+        other.stand(self.position.copy(), self.layout.copy())
+        other.is_held = False
         other.overrides, other.lacking, other.idle = dict(self.overrides), set(self.lacking), set(self.idle)
         other.supplied, other.sequence, other._flat = self.supplied, 0, None
         return other
+
+    def stand(self, position: NDArray[np.int32], layout: NDArray[np.int64]) -> None:
+        """Let the devices and the layouts stand elsewhere; the only place where the arrays are replaced."""
+        self._gripped: object = None
+        self.position, self.places = position, position.data
+        self.layout, self.offsets = layout, layout.data
+
+    @property
+    def arrays(self) -> Arrays:
+        """The arrays that the kernels read and write."""
+        from oms_topology.graph.engine.arrays import Arrays
+
+        arena = self.arena
+        tables = arena.device_at, arena.size, arena.parent, arena.tree, arena.first, arena.meter_at
+        return Arrays(*tables, arena.used, self.position, self.layout)
+
+    def handle(self) -> Any:
+        """Give what stands for the arrays when a kernel is called; good until one of them is replaced."""
+        if self._gripped is not self.arena.firsts:
+            from oms_topology.graph.engine.arrays import handle_of
+
+            self._gripped = self.arena.firsts
+            self._handle, self._kept = handle_of(self.arrays)
+        return self._handle
 
     # What readers ask.
 
@@ -249,7 +289,7 @@ class SupplyState:
         position[planting.devices] = planting.position
         self._make_layout_room(planting.trees.stop)
         self.layout[planting.trees.start : planting.trees.stop] = planting.offset
-        self.position, self.places = position, position.data
+        self.stand(position, self.layout)
         self.idle |= planting.idle
         self.supplied += planting.supplied
 
@@ -381,7 +421,7 @@ class SupplyState:
     def prune(self, device: int) -> None:
         """Take supply from a device and all below it."""
         had_supply = self.places[device] >= 0
-        lost = self._run(kernels().prune, device)
+        lost = self._run("prune", device)
         if had_supply:
             self.supplied -= lost
         if had_supply and self.network.backups:
@@ -389,30 +429,24 @@ class SupplyState:
 
     def graft(self, device: int, target: int) -> None:
         """Feed the tree of a device that has no supply from another device."""
-        gained = self._run(kernels().graft, device, target)
+        gained = self._run("graft", device, target)
         if self.places[target] >= 0:
             self.supplied += gained
             self.feed_displaced()
 
-    def _run(self, kernel: Any, *arguments: Any) -> int:
-        arena = self.arena
-        while True:
-            self._make_layout_room(arena.used.item(3) + 4)
-            done = kernel(
-                arena.device_at,
-                arena.size,
-                arena.parent,
-                arena.tree,
-                arena.first,
-                arena.meter_at,
-                arena.used,
-                self.position,
-                self.layout,
-                *arguments,
-            )
-            if done >= 0:
-                return int(done)
+    def _run(self, name: str, *arguments: int) -> int:
+        while (done := kernel(name)(self.handle(), *arguments)) == FULL:
+            self.make_room()
+        return done
+
+    def make_room(self, *others: SupplyState) -> None:
+        """Make room for what a kernel found none for: in layouts, of other states too, or in the arena."""
+        arena, states = self.arena, (self, *others)
+        trees = arena.used.item(3) + _NEW_TREES
+        if all(trees <= len(state.layout) for state in states):
             arena.reserve(*arena.used[:3].tolist())
+        for state in states:
+            state._make_layout_room(trees)
 
     def admit(self, device: int) -> None:
         """Give a device that was added a tree of its own."""
@@ -436,13 +470,13 @@ class SupplyState:
         if trees > len(self.layout):
             longer = np.zeros(2 * trees, dtype=np.int64)
             longer[: len(self.layout)] = self.layout
-            self.layout, self.offsets = longer, longer.data
+            self.stand(self.position, longer)
 
     def _make_room(self, device: int) -> None:
         if device >= len(self.position):
             longer = np.full(max(2 * device, 16), -1, dtype=np.int32)
             longer[: len(self.position)] = self.position
-            self.position, self.places = longer, longer.data
+            self.stand(longer, self.layout)
 
     def dismiss(self, device: int) -> None:
         """Take out a device that stands alone and has no meters."""
@@ -450,19 +484,8 @@ class SupplyState:
 
     def adopt(self, other: SupplyState, device: int) -> None:
         """Share the block in which another state has a device."""
-        arena = self.arena
-        self._make_layout_room(arena.used.item(3))
-        kernels().adopt(
-            arena.device_at,
-            arena.size,
-            arena.parent,
-            arena.tree,
-            other.position,
-            other.layout,
-            self.position,
-            self.layout,
-            device,
-        )
+        self._make_layout_room(self.arena.used.item(3))
+        kernel("adopt")(other.handle(), self.handle(), device)
 
     def meters_of_tree(self, device: int) -> NDArray[np.int32]:
         """Give the meters of the tree in which a device stands."""
@@ -470,17 +493,12 @@ class SupplyState:
 
     # Meters.
 
-    def move_meter(self, meter: int, source: int, target: int, twin: SupplyState) -> int:
-        """Take a meter from one device and hang it on another, -1 for neither.
-
-        Returns
-        -------
-        int
-            0 when ``twin``, the other state, shared all the trees touched and is done as well; else
-            bit 1 when it did not share the one the meter was taken from, bit 2 the one it was put into.
-        """
+    def move_meter(self, meter: int, source: int, target: int) -> None:
+        """Take a meter from one device and hang it on another, -1 for neither, in this state alone."""
+        move = kernel("move_meter")
+        while move(self.handle(), self.handle(), meter, source, target, _LAST) == FULL:
+            self.make_room()
         self.supplied += (self.place(target) >= 0) - (self.place(source) >= 0)
-        return self._run(kernels().move_meter, twin.position, twin.layout, meter, source, target)
 
     def choose_feed(self, meter: int) -> int:
         """Give the device that should feed a meter: its own, or if that is dead the first that is not."""
@@ -514,7 +532,7 @@ class SupplyState:
         for meter in meters:
             source, target = self.feed(meter), self.choose_feed(meter)
             if source != target:
-                self.move_meter(meter, max(source, -1), max(target, -1), self)
+                self.move_meter(meter, max(source, -1), max(target, -1))
             self.settle_feed(meter, target)
 
     def feed_displaced(self) -> None:

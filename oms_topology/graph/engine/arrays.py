@@ -1,0 +1,90 @@
+"""The arrays of one state as the compiled loops get them: by one number, at a tenth of the cost of nine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from oms_topology.graph.engine.compiling import compiled, is_compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int32]
+
+__all__ = ["Arrays", "arrays_of", "handle_of"]
+
+
+class Arrays(NamedTuple):
+    """What a loop reads and writes: the arrays of an arena, and those of a state that stands in it.
+
+    The first seven are those of :class:`~oms_topology.graph.engine.arena.Arena`, the last two those of
+    :class:`~oms_topology.graph.engine.state.SupplyState`.
+    """
+
+    device_at: Integers
+    size: Integers
+    parent: Integers
+    tree: Integers
+    first: Integers
+    meter_at: Integers
+    used: NDArray[np.int64]
+    position: Integers
+    layout: NDArray[np.int64]
+
+
+if is_compiled:
+    import numba
+    from numba import types
+    from numba.extending import intrinsic
+
+    def _pointer_to(element: Any) -> Any:
+        """Make the compiled function that takes an address for the beginning of an array."""
+
+        @intrinsic
+        def pointer(context: Any, address: Any) -> Any:  # noqa: ARG001 - numba asks for both
+            def generated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+                return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+            return _cpointer(element)(types.int64), generated
+
+        return pointer
+
+    _cpointer: Any = types.CPointer
+    _carray: Any = numba.carray  # type: ignore[attr-defined]
+    _narrow, _wide = _pointer_to(types.int32), _pointer_to(types.int64)
+
+    def handle_of(arrays: Arrays) -> tuple[Any, Any]:
+        """Give a number by which :func:`arrays_of` finds the arrays, and what has to be kept for it.
+
+        The arrays are not kept: who replaces one of them takes a new handle.
+        """
+        table = np.array([(array.ctypes.data, len(array)) for array in arrays], dtype=np.int64)
+        return table.ctypes.data, table
+
+    @compiled
+    def arrays_of(handle: Any) -> Arrays:
+        """Find the arrays of a handle."""
+        table = _carray(_wide(handle), 18)
+        return Arrays(
+            _carray(_narrow(table[0]), table[1]),
+            _carray(_narrow(table[2]), table[3]),
+            _carray(_narrow(table[4]), table[5]),
+            _carray(_narrow(table[6]), table[7]),
+            _carray(_narrow(table[8]), table[9]),
+            _carray(_narrow(table[10]), table[11]),
+            _carray(_wide(table[12]), table[13]),
+            _carray(_narrow(table[14]), table[15]),
+            _carray(_wide(table[16]), table[17]),
+        )
+else:
+
+    def handle_of(arrays: Arrays) -> tuple[Any, Any]:
+        """Give the arrays themselves: without a compiler they can be passed as they are."""
+        return arrays, None
+
+    def arrays_of(handle: Any) -> Arrays:
+        """Find the arrays of a handle."""
+        arrays: Arrays = handle
+        return arrays
