@@ -83,7 +83,7 @@ class Changing:
             if found is None:
                 self._row(switch, DeviceKind.SWITCH)
                 found = rows[str(switch)]
-            steps.extend(("open", row, is_open) for row in found)
+            steps += [("open", row, is_open) for row in found]
         return steps
 
     def move_meter(self, meter: str, device: str, *, changed_at: datetime | None = None) -> None:
@@ -319,7 +319,7 @@ class Changing:
         old = normal.parent(row)
         if above == old:
             return
-        if row in normal.devices_from(normal.any_place(above)):
+        if normal.hangs_below(above, row):
             raise TopologyError(f"Device {code!r} cannot be fed from {parent!r}, which hangs below it.")
         branches = [
             branch for branch in editor.network.branches_between(row, old) if not normal.is_open[branch]

@@ -55,14 +55,15 @@ class Arena:
     meter_at : int32 array
         Meter rows, in preorder within a tree, by row at one device.
     sizes, parents, trees, firsts : memoryviews
-        The same, quicker to read one by one.
-    used : int64 array of four
+        The same, quicker to read one by one; other ones as soon as an array is another.
+    used, counts : int64 array of four and memoryview of it
         Places, layout numbers, meters and trees written so far.
     lock : threading.RLock
         Held by whoever writes.
     """
 
     __slots__ = (
+        "counts",
         "device_at",
         "first",
         "firsts",
@@ -85,6 +86,7 @@ class Arena:
         self.first = np.empty(places, dtype=np.int32)
         self.meter_at = np.empty(meters, dtype=np.int32)
         self.used = np.zeros(4, dtype=np.int64)
+        self.counts = self.used.data
         self.lock = threading.RLock()
         self._view()
 

@@ -27,9 +27,11 @@ class Backups:
     ----------
     has : bool array, one per meter
         Whether there are any. Shorter than the meters where later ones were added.
+    is_empty : bool
+        Whether no meter has had any so far.
     """
 
-    __slots__ = ("_arrays", "_changed", "_devices", "_meters", "_priorities", "_starts", "has")
+    __slots__ = ("_arrays", "_changed", "_devices", "_meters", "_priorities", "_starts", "has", "is_empty")
 
     def __init__(self, columns: NetworkColumns) -> None:
         meter = columns.alternate_meter
@@ -42,9 +44,10 @@ class Backups:
         self._arrays: tuple[NDArray[np.int32], ...] | None = None
         self.has = np.zeros(len(columns.meter_number) if len(meter) else 0, dtype=np.bool_)
         self.has[self._meters] = True
+        self.is_empty = not len(meter)
 
     def __bool__(self) -> bool:
-        return bool(len(self._meters) or self._changed)
+        return not self.is_empty
 
     def of(self, meter: int) -> tuple[int, ...]:
         """Give the rows of the devices, first choice first; empty when there are none."""
@@ -63,6 +66,7 @@ class Backups:
     def set(self, meter: int, devices: tuple[int, ...]) -> None:
         """Give a meter other second supplies."""
         self._changed[meter], self._arrays = devices, None
+        self.is_empty = False
         if meter >= len(self.has):
             longer = np.zeros(max(2 * meter, 16), dtype=np.bool_)
             longer[: len(self.has)] = self.has
@@ -85,7 +89,7 @@ class Backups:
         other = object.__new__(Backups)
         other._meters, other._starts, other._devices = self._meters, self._starts, self._devices
         other._priorities, other._arrays = self._priorities, self._arrays
-        other._changed, other.has = dict(self._changed), self.has.copy()
+        other._changed, other.has, other.is_empty = dict(self._changed), self.has.copy(), self.is_empty
         return other
 
     def arrays(self) -> tuple[NDArray[np.int32], ...]:

@@ -389,8 +389,8 @@ class Editor:
 
     def _compact(self) -> None:
         """Leave old blocks behind when they outweigh the living; readers of old versions keep them."""
-        used, most = self.normal.arena.used, self._most
-        if max(used.item(0), used.item(1)) <= most[0] and used.item(2) <= most[1]:
+        used, most = self.normal.arena.counts, self._most
+        if used[0] <= most[0] and used[1] <= most[0] and used[2] <= most[1]:
             return
         copies = object.__new__(Editor)
         copies._take_copies(self)

@@ -31,6 +31,7 @@ def repacked(normal: SupplyState, current: SupplyState, places: int, meters: int
     old, states = (normal.arrays, current.arrays), (normal, current)
     trees = 2 * len(_roots(normal)) + 2 * len(_roots(current)) + 16
     new = Arena(places, meters + SPARE * trees)
+    new.lock = normal.arena.lock  # writers that wait for the old one shall not meet others at a new one
     for state in states:
         state.arena = new
         state.stand(np.full(len(state.position), -1, dtype=np.int32), np.zeros(trees, dtype=np.int64))

@@ -232,6 +232,11 @@ class SupplyState:
         above = self.arena.parents[place] if place >= 0 else -1
         return self.arena.device_at.item(above) if above >= 0 else -1
 
+    def hangs_below(self, device: int, other: int) -> bool:
+        """Tell whether a device is another one or stands below it, in whatever tree."""
+        place, top = self.any_place(device), self.any_place(other)
+        return 0 <= top <= place < top + self.arena.sizes[top]
+
     def lowest_common(self, low: int, high: int) -> int:
         """Give the place of the lowest device at or above two places, the lower first; -1 for none."""
         arena = self.arena
