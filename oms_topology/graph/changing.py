@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
 from oms_topology.graph.reading.cleaning import GONE
+from oms_topology.graph.reading.phase_codes import phase_bits
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Changing:
         priority: int = 0,
         longitude: float = float("nan"),
         latitude: float = float("nan"),
+        phases: str = "",
         alternates: Iterable[str] = (),
         changed_at: datetime | None = None,
     ) -> None:
@@ -125,6 +127,9 @@ class Changing:
             1 critical to 4 low, 0 not known.
         longitude, latitude : float
             WGS 84 degrees, nan if not known.
+        phases : str
+            The phases that it takes: letters (``"A"``, ``"BC"``) or what else tables say; ``""`` if not
+            known, which counts as all.
         alternates : iterable of str
             Devices that can feed it too, in their order.
         changed_at : datetime, optional
@@ -135,8 +140,8 @@ class Changing:
         UnknownDeviceError
             A device does not exist.
         TopologyError
-            The number is empty or in use, the priority is none, or a device is a switch or a meter;
-            ``changed_at`` is naive or too early.
+            The number is empty or in use, the priority or the phases are none, or a device is a switch
+            or a meter; ``changed_at`` is naive or too early.
         """
         editor, number = self._editor, str(meter_number).strip()
         row = editor.network.names.meters.row(number)
@@ -152,6 +157,7 @@ class Changing:
             "priority": priority,
             "longitude": longitude,
             "latitude": latitude,
+            "phases": _phase_bits(phases),
         }
         self._check_time(changed_at)
         steps: list[Step] = []
@@ -184,6 +190,7 @@ class Changing:
         parent: str | None = None,
         switch: str = "",
         branch_kind: str = "line",
+        phases: str = "",
         name: str = "",
         longitude: float = float("nan"),
         latitude: float = float("nan"),
@@ -203,6 +210,9 @@ class Changing:
             Code of the switch in the branch between them, ``""`` if there is none.
         branch_kind : str
             What the branch is: ``"line"``, ``"breaker"``, ``"fuse"`` ...
+        phases : str
+            The phases that the branch carries: ``"ABC"``, ``"B"`` ...; ``""`` if not known, which counts
+            as all.
         name, longitude, latitude
             What is known of it; degrees.
         changed_at : datetime, optional
@@ -213,13 +223,15 @@ class Changing:
         UnknownDeviceError
             The parent does not exist, or the kind is none.
         TopologyError
-            The code is empty, or it or the switch's is in use; the parent is a switch or a meter.
+            The code is empty, or it or the switch's is in use; the parent is a switch or a meter, or the
+            phases are none.
         """
         editor, code = self._editor, str(code).strip()
         kind = self._new_device(code, kind)
         if switch in editor.network.names.switch_rows:
             raise TopologyError(f"Switch code {switch!r} is in use; choose another.")
         above = None if parent is None else self._feeding_row(parent)
+        carried = _phase_bits(phases)
         self._check_time(changed_at)
         values = {"kind": kind, "code": code, "name": name, "longitude": longitude, "latitude": latitude}
         row = editor.append(
@@ -229,7 +241,7 @@ class Changing:
         editor.network.gone_devices.add(row)
         steps: list[Step] = [("device", row, True)]
         if above is not None:
-            branch = self._new_branch(above, row, branch_kind, switch)
+            branch = self._new_branch((above, row), branch_kind, switch, carried)
             steps += [("branch", branch, True), ("both", branch, False)]
         self._commit(steps, changed_at)
 
@@ -248,14 +260,15 @@ class Changing:
             )
         return kind
 
-    def _new_branch(self, start: int, end: int, kind: str, switch: str) -> int:
+    def _new_branch(self, ends: tuple[int, int], kind: str, switch: str, phases: int) -> int:
         """Append a branch that is open and not there yet."""
         row = self._editor.append(
             "branch",
             {
-                "branch_from": start,
-                "branch_to": end,
+                "branch_from": ends[0],
+                "branch_to": ends[1],
                 "branch_kind": kind,
+                "branch_phases": phases,
                 "branch_code": switch,
                 "branch_is_switch": bool(switch),
                 "branch_normally_open": True,
@@ -361,7 +374,13 @@ class Changing:
         return rows
 
     def jumper(
-        self, one: str, other: str, *, code: str | None = None, changed_at: datetime | None = None
+        self,
+        one: str,
+        other: str,
+        *,
+        code: str | None = None,
+        phases: str = "",
+        changed_at: datetime | None = None,
     ) -> str:
         """Join two devices for the time being, by a switch that is closed now and normally open.
 
@@ -371,6 +390,8 @@ class Changing:
             The devices.
         code : str, optional
             The switch's code; ``"JUMPER one-other"`` when left out.
+        phases : str
+            The phases that it carries, ``""`` for all.
         changed_at : datetime, optional
             When it happened, aware.
 
@@ -384,7 +405,7 @@ class Changing:
         UnknownDeviceError, AmbiguousDeviceError
             As for ``downstream``.
         TopologyError
-            The code is in use, or the two are one.
+            The code is in use, the two are one, or the phases are none.
         """
         code = f"JUMPER {one}-{other}" if code is None else str(code).strip()
         ends = self._feeding_row(one), self._feeding_row(other)
@@ -393,8 +414,9 @@ class Changing:
                 f"A jumper {code!r} between {one!r} and {other!r} cannot be placed: "
                 "it needs a code of its own and two devices."
             )
+        carried = _phase_bits(phases)
         self._check_time(changed_at)
-        row = self._new_branch(*ends, "jumper", code)
+        row = self._new_branch(ends, "jumper", code, carried)
         self._commit([("branch", row, True), ("open", row, False)], changed_at)
         return code
 
@@ -534,3 +556,10 @@ class Changing:
         if found in (DeviceKind.METER, DeviceKind.SWITCH):
             raise TopologyError(f"Nothing can hang on the {found.value} {code!r}; name a device.")
         return row
+
+
+def _phase_bits(phases: str) -> int:
+    bits = phase_bits(phases)
+    if phases.strip() and not bits:
+        raise TopologyError(f"{phases!r} does not say which phases; write letters, as in 'ABC' or 'B'.")
+    return bits

@@ -55,3 +55,34 @@ def test_statuses_that_do_not_fit(statuses: np.ndarray) -> None:
     net = Topology.from_text("SS1 > F1 > M1..M3")
     with pytest.raises(TopologyError, match="3 meter rows"):
         net.downstream("F1").status_counts(statuses)
+
+
+def test_what_is_added_has_phases() -> None:
+    net = Topology.from_text("SS1 > F1 > DP1 > M1; SS1 > F2")
+    net.add_device("L1", kind="section", parent="F1", phases="AB")
+    net.add_meter("M2", "L1", phases="A")
+    net.add_meter("M3", "L1", phases="BC")
+    net.jumper("L1", "F2", phases="C")
+    assert [net.phases(code) for code in ("L1", "M1", "M2", "M3")] == ["AB", "ABC", "A", "B"]
+    assert list(net.downstream_phase("SS1", "B")) == ["M1", "M3"]
+    net.cut("F1", "L1")
+    assert [net.phases(code) for code in ("L1", "M2", "M3")] == ["C", "", "C"]
+    net.remove_meter("M2")
+    net.add_meter("M2", "L1", phases="C")
+    assert net.phases("M2") == "C"
+    assert Topology.from_columns(net.columns).phases("M3") == "C"
+    assert net.undo()
+    assert net.undo()
+    assert net.phases("M2") == ""
+
+
+def test_phases_that_are_none() -> None:
+    net = Topology.from_text("SS1 > F1 > M1; SS1 > F2")
+    for change in (
+        lambda: net.add_meter("M2", "F1", phases="1"),
+        lambda: net.add_device("L1", kind="section", parent="F1", phases="XY"),
+        lambda: net.jumper("F1", "F2", phases="?"),
+    ):
+        with pytest.raises(TopologyError, match="phases"):
+            change()
+    assert (net.version, net.devices, list(net.meters)) == (0, ("SS1", "F1", "F2"), ["M1"])

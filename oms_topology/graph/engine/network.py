@@ -30,7 +30,7 @@ __all__ = ["Network"]
 
 _MOST_NUMBERS = 200_000
 """More meter numbers than these are kept in the code table alone."""
-_FACTS = ("customer", "priority", "longitude", "latitude")
+_FACTS = ("customer", "priority", "longitude", "latitude", "phases")
 
 
 class Network:
