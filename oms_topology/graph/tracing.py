@@ -376,7 +376,8 @@ class Tracing(Batches):
         -------
         Difference
             Who lost supply, regained it, or changed feeder, on the way from there to here. Meters
-            and devices are the same where number, or kind and code, are. Linear.
+            and devices are the same where number, or kind and code, are. Costs what changed where one
+            network was made of the other (``what_if``, ``as_of``, the two states of one); else linear.
 
         Examples
         --------

@@ -101,6 +101,7 @@ def a_town(chance: random.Random, dual_fed: int) -> Plain:
 
 def columns_of(plain: Plain) -> NetworkColumns:
     branches, devices = list(plain.branches.values()), plain.devices
+    feeders = {branch.end for branch in branches if branch.start in plain.sources}
     second = [
         (meter, devices[other], priority + 2)
         for meter, (_, others) in enumerate(plain.meters.values())
@@ -109,7 +110,11 @@ def columns_of(plain: Plain) -> NetworkColumns:
     table = np.array(second, dtype=np.int32).reshape(-1, 3)
     return NetworkColumns(
         device_kind=np.array(
-            ["substation" if code in plain.sources else "section" for code in devices], dtype=object
+            [
+                "substation" if code in plain.sources else "feeder" if code in feeders else "section"
+                for code in devices
+            ],
+            dtype=object,
         ),
         device_code=np.array(list(devices), dtype=object),
         device_is_source=np.array([code in plain.sources for code in devices]),
@@ -312,3 +317,24 @@ def test_changes_beside_networkx(changes: int, dual_fed: int) -> None:
         pass
     driver.plain = first
     driver.compare()
+
+
+_PARTS = ("lost", "regained", "changed_feeder", "added", "removed")
+_DEVICES_PARTS = ("devices_lost", "devices_regained", "devices_changed_feeder")
+
+
+@pytest.mark.parametrize("dual_fed", [0, 12])
+def test_a_difference_from_the_past_is_the_one_from_a_stranger(dual_fed: int) -> None:
+    driver = Driver(seed=20260302, dual_fed=dual_fed)
+    found: set[str] = set()
+    for number in range(40):
+        before = driver.net.version
+        for _ in range(1 + number % 4):
+            driver.change()
+        past = driver.net.as_of(before)
+        stranger = Topology.from_columns(past.columns)
+        one, other = driver.net.difference(past), driver.net.difference(stranger)
+        for part in (*_PARTS, *_DEVICES_PARTS):
+            assert list(getattr(one, part)) == list(getattr(other, part))
+            found |= {part} if len(getattr(one, part)) else set()
+    assert found == {*_PARTS, *_DEVICES_PARTS}

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oms_topology.graph.engine.labels import labels_of
 from oms_topology.graph.meter_set import MeterSet
 from oms_topology.graph.reading.cleaning import GONE
 from oms_topology.graph.traces.feeding import device_feeds, feeds_of, has_supply
+from oms_topology.graph.traces.spans import meters_on
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +65,14 @@ class Difference:
 
 
 def difference_of(before: SupplyState, after: SupplyState) -> Difference:
-    """Compare two states, row by row where they number their rows alike, else by codes; linear."""
+    """Compare two states: what is not shared where they stand in one arena, else everything.
+
+    States that were not made of one another, or of which one has meters or devices that the other does
+    not know, are compared row by row, or by codes where they number their rows otherwise; that is linear.
+    """
+    changed = _changed_devices(before, after)
+    if changed is not None:
+        return _difference_at(before, after, changed)
     devices = _matched_devices(before, after)
     meters = _matched_meters(before, after)
     was, now = has_supply(before), has_supply(after)
@@ -81,6 +90,65 @@ def difference_of(before: SupplyState, after: SupplyState) -> Difference:
         _set(after, np.flatnonzero(~there & _is_there(after))),
         _set(before, np.flatnonzero((meters < 0) & _is_there(before))),
     )
+
+
+def _changed_devices(before: SupplyState, after: SupplyState) -> NDArray[np.int32] | None:
+    """Find the devices that stand elsewhere; None where places or rows of the states do not compare."""
+    one, other = before.network, after.network
+    alike = (
+        before.arena is after.arena
+        and one.columns.device_code is other.columns.device_code
+        and one.columns.meter_number is other.columns.meter_number
+        and one.gone_devices == other.gone_devices
+    )
+    if not alike:
+        return None
+    count = len(one.columns.device_code)
+    rows = np.flatnonzero(before.position[:count] != after.position[:count]).astype(np.int32)
+    return None if 2 * len(rows) > count else rows
+
+
+def _difference_at(before: SupplyState, after: SupplyState, devices: NDArray[np.int32]) -> Difference:
+    """Compare two states at the devices that stand elsewhere and the meters there, and those that moved."""
+    meters = _changed_meters(before, after, devices)
+    was, now = before.places_of(meters), after.places_of(meters)
+    there_before, there_after = _is_there(before)[meters], _is_there(after)[meters]
+    both = there_before & there_after
+    was_fed, now_fed = both & (was >= 0), both & (now >= 0)
+    moved = was_fed & now_fed & (_feeders(before, was) != _feeders(after, now))
+    return Difference(
+        _set(before, meters[was_fed & ~now_fed]),
+        _set(after, meters[now_fed & ~was_fed]),
+        _set(after, meters[moved]),
+        *_compared_at(before, after, devices),
+        _set(after, meters[there_after & ~there_before]),
+        _set(before, meters[there_before & ~there_after]),
+    )
+
+
+def _changed_meters(before: SupplyState, after: SupplyState, devices: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Find the meters that hang on these devices or on another one than before, ascending."""
+    parts = [meters_on(state, devices) for state in (before, after)]
+    own, other = before.network.columns.meter_device, after.network.columns.meter_device
+    if own is not other:
+        parts.append(np.flatnonzero(own != other).astype(np.int32))
+    held_up = {meter for meter, _ in before.overrides.items() ^ after.overrides.items()}
+    return np.unique(np.concatenate((*parts, np.array(list(held_up), dtype=np.int32))))
+
+
+def _feeders(state: SupplyState, places: NDArray[np.int32]) -> NDArray[np.int32]:
+    return labels_of(state.arena, places, state.network.columns.device_kind, "feeder")
+
+
+def _compared_at(
+    before: SupplyState, after: SupplyState, devices: NDArray[np.int32]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    was, now = before.position[devices], after.position[devices]
+    changed = _feeders(before, np.maximum(was, -1)) != _feeders(after, np.maximum(now, -1))
+    chosen = (was >= 0) & (now < 0), (was < 0) & (now >= 0), (was >= 0) & (now >= 0) & changed
+    codes = before.network.columns.device_code
+    lost, regained, moved = (tuple(map(str, codes[devices[mask]].tolist())) for mask in chosen)
+    return lost, regained, moved
 
 
 def _set(state: SupplyState, rows: NDArray[np.integer]) -> MeterSet:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from oms_topology.graph.engine.state import SupplyState
 
-__all__ = ["listed", "meter_spans", "own_spans", "subtree_starts"]
+__all__ = ["listed", "meter_spans", "meters_on", "own_spans", "subtree_starts"]
 
 
 def meter_spans(
@@ -28,6 +28,15 @@ def own_spans(state: SupplyState, places: NDArray[np.integer]) -> tuple[NDArray[
     at = _layout(state, places)
     first = state.arena.first
     return first.take(at), first.take(at + 1)
+
+
+def meters_on(state: SupplyState, devices: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give the rows of the meters that hang on devices themselves, with supply or without."""
+    at = state.position[devices]
+    places = np.where(at < -1, -2 - at, at)
+    begin, end = own_spans(state, places[places >= 0])
+    meters: NDArray[np.int32] = state.arena.meter_at[listed(begin, end - begin)]
+    return meters
 
 
 def _layout(state: SupplyState, places: NDArray[np.integer]) -> NDArray[np.int64]:
