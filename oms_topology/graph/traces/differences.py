@@ -112,7 +112,9 @@ def _difference_at(before: SupplyState, after: SupplyState, devices: NDArray[np.
     """Compare two states at the devices that stand elsewhere and the meters there, and those that moved."""
     meters = _changed_meters(before, after, devices)
     was, now = before.places_of(meters), after.places_of(meters)
-    there_before, there_after = _is_there(before)[meters], _is_there(after)[meters]
+    there_before, there_after = (
+        state.network.columns.meter_device[meters] != GONE for state in (before, after)
+    )
     both = there_before & there_after
     was_fed, now_fed = both & (was >= 0), both & (now >= 0)
     moved = was_fed & now_fed & (_feeders(before, was) != _feeders(after, now))
