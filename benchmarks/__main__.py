@@ -12,6 +12,7 @@ BENCHMARKS = (
     "benchmarks.graph.columnar",
     "benchmarks.events.parse",
     "benchmarks.database.trip",
+    "benchmarks.database.floor",
     "benchmarks.database.growth",
     "benchmarks.database.load",
     "benchmarks.database.embedded_start",

@@ -40,10 +40,6 @@ _RESTORED_DEPLOYED = """
     UPDATE oms_meters m SET power_status = 'on'
     FROM network_substations s WHERE s.substation_id = :code AND m.substation_id = s.id
 """
-_REWRITTEN = """
-    UPDATE oms_meters SET power_status = :status, last_power_change = now()
-    WHERE substation_id = (SELECT id FROM network_substations WHERE substation_id = :code)
-"""
 _RESTORED_OURS = """
     SELECT insert_scada_event_with_meter_check(jsonb_build_object(
         'eventType', 'Energized', 'alarmType', 'Energized', 'substationId', CAST(:code AS text),
@@ -91,12 +87,11 @@ def _compare(deployed: Database, ours: Database, substations: int, rounds: int, 
         }
         small = _alternate(sides, [substation_code(n) for n in range(rounds + 2)], _METERS_EACH)
         large = _alternate_big(sides, (deployed.engine, ours.engine), big) if big else {}
-        rewriting_ms = _rewriting(ours.engine) if big else 0.0
     return {
         "registry_meters": substations * _METERS_EACH + big,
         "trip_1000": _figures(small),
         "rounds": rounds,
-        **({f"trip_{big}": _figures(large) | {"rewriting_alone_ms": rewriting_ms}} if big else {}),
+        **({f"trip_{big}": _figures(large)} if big else {}),
     }
 
 
@@ -150,20 +145,6 @@ def _alternate_big(
                 connection.execute(text(restored), {"code": BIG_SUBSTATION, "at": datetime.now(UTC)})
             vacuum(engine)
     return {name: values[1:] for name, values in taken.items()}
-
-
-def _rewriting(engine: Engine) -> float:
-    """Time the bare UPDATE of as many rows, no trigger, no audit, committed: what no design goes below."""
-    taken = []
-    for status in ("off", "on", "off"):
-        vacuum(engine)
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SET session_replication_role = replica")
-            began = time.perf_counter()
-            connection.execute(text(_REWRITTEN), {"status": status, "code": BIG_SUBSTATION})
-            connection.commit()
-            taken.append(1000 * (time.perf_counter() - began))
-    return round(statistics.median(taken), 2)
 
 
 def messages(codes: list[str]) -> Iterator[dict[str, Any]]:

@@ -38,12 +38,13 @@ BEGIN
     WHERE s.segment_no IS NOT NULL;
 END $$;
 
--- The meters whose row alone decides, in one pass: they hang below on one supply, and nothing newer is
--- known of them. Returns how many lost or regained supply, and writes their audit. In plpgsql, and with
--- plain values for what each row needs, so that neither planning nor unpacking is paid per event or row.
-CREATE FUNCTION oms_topology.carry_report(
-    p_device oms_topology.device, p_is_dead boolean, p_said oms_topology.signal, p_spared integer[], p_confidence numeric,
-    OUT offline integer, OUT restored integer, OUT customers integer)
+-- A loss of supply, carried in one pass to the meters whose row alone decides: they hang below on one supply, and
+-- nothing newer is known of them. Writes their audit, and returns how many lost supply, how many customers they
+-- are, and how many meters below are left over, to be decided otherwise. In plpgsql, and with plain values of the
+-- columns' own types, so that neither planning nor unpacking nor a cast is paid per event or row.
+CREATE FUNCTION oms_topology.carry_loss(
+    p_device oms_topology.device, p_said oms_topology.signal, p_confidence numeric,
+    OUT offline integer, OUT customers integer, OUT left_over integer)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET work_mem = '64MB' AS $$
 DECLARE
@@ -53,62 +54,107 @@ DECLARE
     v_at       timestamptz := p_said.occurred_at;
     v_signal   bigint := p_said.signal_no;
     v_event    uuid := p_said.record_id::uuid;
-    v_event_id text := p_said.record_id;
-    v_suffix   text := lpad(to_hex(p_said.signal_no), 12, '0');
+    v_event_id varchar(100) := p_said.record_id;
+    v_id_start text := left(p_said.record_id, 24);
+    v_trust    numeric(5,2) := p_confidence;
     v_now      timestamptz := clock_timestamp();
+    below      integer;
 BEGIN
+    -- From the index alone, while its pages are known to be visible; settle() moves no meter until we commit.
+    SELECT count(*) INTO below FROM public.oms_meters m
+    WHERE m.segment_no = v_segment AND m.position_no BETWEEN v_first AND v_last;
+
     WITH carried AS (
         UPDATE public.oms_meters m
-        SET previous_power_status = m.power_status,
-            power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END,
-            supply_lost_at = CASE WHEN p_is_dead THEN v_at END,
-            supply_live_at = CASE WHEN p_is_dead THEN m.supply_live_at ELSE v_at END,
-            last_power_change = CASE
-                WHEN m.power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END
-                THEN m.last_power_change ELSE v_at END,
-            last_status_change = CASE
-                WHEN m.power_status = CASE WHEN p_is_dead OR m.own_power_status = 'off' THEN 'off' ELSE 'on' END
+        SET previous_power_status = m.power_status, power_status = 'off', supply_lost_at = v_at,
+            last_power_change = CASE WHEN m.power_status = 'off' THEN m.last_power_change ELSE v_at END,
+            last_status_change = CASE WHEN m.power_status = 'off'
                 THEN m.last_status_change ELSE GREATEST(m.last_status_change, v_at) END,
-            power_signal_no = v_signal,
-            updated_at = v_now
+            power_signal_no = v_signal, updated_at = v_now
         WHERE m.segment_no = v_segment AND m.position_no BETWEEN v_first AND v_last
           AND NOT m.has_alternates
           AND (m.own_power_at IS NULL OR m.own_power_at < v_at)
           AND (m.last_power_change IS NULL OR m.last_power_change < v_at)
           AND (m.supply_lost_at IS NULL OR m.supply_lost_at < v_at)
-          AND (p_is_dead OR m.supply_lost_at IS NOT NULL OR m.supply_live_at IS NULL
-               OR m.power_status IS DISTINCT FROM 'on')
-          AND (p_spared IS NULL OR m.meter_no <> ALL (p_spared))
-        RETURNING m.id, m.customer_id, m.previous_power_status AS before, m.power_status AS after,
-            -- unique by meter and signal, at a fraction of the cost of a random one
-            (left(m.id::text, 24) || v_suffix)::uuid AS row_id
+        RETURNING m.id, m.customer_id, m.previous_power_status AS before,
+            -- unique by event and meter, at a fraction of the cost of a random one
+            (v_id_start || (100000000000 + m.meter_no))::uuid AS row_id
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
              event_timestamp, confidence_score, created_at)
-        SELECT c.row_id, c.id, CASE c.after WHEN 'off' THEN 'power_off' ELSE 'power_on' END, 'scada',
-               v_event_id, c.before, c.after, v_at, p_confidence, v_now
+        SELECT c.row_id, c.id, 'power_off', 'scada', v_event_id, c.before, 'off', v_at, v_trust, v_now
+        FROM carried c WHERE c.before IS DISTINCT FROM 'off'
+    ), affected AS (
+        INSERT INTO oms_topology.scada_event_affected_meter
+            (id, scada_event_id, meter_id, meter_status_before, meter_status_after, checked_at)
+        SELECT c.row_id, v_event, c.id, c.before, 'off', v_now FROM carried c
+    )
+    SELECT count(*), count(DISTINCT c.customer_id) + count(*) FILTER (WHERE c.customer_id IS NULL), below - count(*)
+    INTO offline, customers, left_over FROM carried c;
+END $$;
+
+-- A return of supply, carried likewise to the meters below but the spared ones; returns how many regained it.
+CREATE FUNCTION oms_topology.carry_return(
+    p_device oms_topology.device, p_said oms_topology.signal, p_spared integer[], p_confidence numeric
+) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET work_mem = '64MB' AS $$
+DECLARE
+    v_segment  integer := p_device.segment_no;
+    v_first    integer := p_device.position_no;
+    v_last     integer := p_device.last_position_no;
+    v_at       timestamptz := p_said.occurred_at;
+    v_signal   bigint := p_said.signal_no;
+    v_event    uuid := p_said.record_id::uuid;
+    v_event_id varchar(100) := p_said.record_id;
+    v_id_start text := left(p_said.record_id, 24);
+    v_trust    numeric(5,2) := p_confidence;
+    v_on       varchar(20) := 'on';
+    v_off      varchar(20) := 'off';
+    v_now      timestamptz := clock_timestamp();
+    restored   integer;
+BEGIN
+    WITH carried AS (
+        UPDATE public.oms_meters m
+        SET previous_power_status = m.power_status,
+            power_status = CASE WHEN m.own_power_status = 'off' THEN v_off ELSE v_on END,
+            supply_lost_at = NULL, supply_live_at = v_at,
+            last_power_change = CASE WHEN m.power_status = CASE WHEN m.own_power_status = 'off' THEN v_off ELSE v_on END
+                THEN m.last_power_change ELSE v_at END,
+            last_status_change = CASE WHEN m.power_status = CASE WHEN m.own_power_status = 'off' THEN v_off ELSE v_on END
+                THEN m.last_status_change ELSE GREATEST(m.last_status_change, v_at) END,
+            power_signal_no = v_signal, updated_at = v_now
+        WHERE m.segment_no = v_segment AND m.position_no BETWEEN v_first AND v_last
+          AND NOT m.has_alternates
+          AND (m.own_power_at IS NULL OR m.own_power_at < v_at)
+          AND (m.last_power_change IS NULL OR m.last_power_change < v_at)
+          AND (m.supply_lost_at IS NULL OR m.supply_lost_at < v_at)
+          AND (m.supply_lost_at IS NOT NULL OR m.supply_live_at IS NULL OR m.power_status IS DISTINCT FROM 'on')
+          AND (p_spared IS NULL OR m.meter_no <> ALL (p_spared))
+        RETURNING m.id, m.previous_power_status AS before, m.power_status AS after,
+            (v_id_start || (100000000000 + m.meter_no))::uuid AS row_id
+    ), audited AS (
+        INSERT INTO oms_topology.meter_status_event
+            (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
+             event_timestamp, confidence_score, created_at)
+        SELECT c.row_id, c.id, 'power_' || c.after, 'scada', v_event_id, c.before, c.after, v_at, v_trust, v_now
         FROM carried c WHERE c.before IS DISTINCT FROM c.after
     ), affected AS (
         INSERT INTO oms_topology.scada_event_affected_meter
             (id, scada_event_id, meter_id, meter_status_before, meter_status_after, checked_at)
         SELECT c.row_id, v_event, c.id, c.before, c.after, v_now
-        FROM carried c WHERE p_is_dead OR c.before = 'off' AND c.after = 'on'
+        FROM carried c WHERE c.before = 'off' AND c.after = 'on'
     )
-    SELECT sum(g.off_count), sum(g.restored_count),
-           count(g.customer_id) FILTER (WHERE g.off_count > 0)
-               + COALESCE(sum(g.off_count) FILTER (WHERE g.customer_id IS NULL), 0)
-    INTO offline, restored, customers
-    FROM (SELECT c.customer_id, count(*) FILTER (WHERE c.after = 'off') AS off_count,
-                 count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on') AS restored_count
-          FROM carried c GROUP BY c.customer_id) g;
-    offline := COALESCE(offline, 0);
-    restored := COALESCE(restored, 0);
+    SELECT count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on') INTO restored FROM carried c;
+    RETURN restored;
 END $$;
 
 -- The meters below a device that need more than their row: alternate supplies, own reports not older
--- than the report, dead devices in between, or everything when the report came late.
-CREATE FUNCTION oms_topology.hard_meters(p_device oms_topology.device, p_said oms_topology.signal, p_is_late boolean)
+-- than the report, dead devices in between, or everything when the report came late. What carry_loss() has
+-- written is not among them.
+CREATE FUNCTION oms_topology.hard_meters(
+    p_device oms_topology.device, p_said oms_topology.signal, p_is_late boolean, p_left_over integer DEFAULT NULL)
 RETURNS integer[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -125,8 +171,9 @@ BEGIN
     END IF;
     SELECT array_agg(x.meter_no) INTO hard FROM (
         SELECT m.meter_no FROM public.oms_meters m
-        WHERE m.segment_no = p_device.segment_no
+        WHERE p_left_over IS DISTINCT FROM 0 AND m.segment_no = p_device.segment_no
           AND m.position_no BETWEEN p_device.position_no AND p_device.last_position_no
+          AND (p_left_over IS NULL OR m.power_signal_no IS DISTINCT FROM p_said.signal_no)
           AND (p_is_late OR m.has_alternates OR m.own_power_at >= p_said.occurred_at
                OR m.last_power_change >= p_said.occurred_at OR m.supply_lost_at >= p_said.occurred_at)
         UNION
@@ -152,6 +199,7 @@ DECLARE
     offline    integer;
     restored   integer := 0;
     customers  integer;
+    left_over  integer;
     counted    oms_topology.check_result;
 BEGIN
     SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
@@ -159,7 +207,7 @@ BEGIN
     SELECT s.confidence INTO confidence FROM oms_topology.source_setting s WHERE s.source = said.source;
     is_dead := said.power_status = 'off';
     SELECT * INTO known FROM oms_topology.device_state WHERE device_no = device.device_no;
-    is_late := NOT said.time_is_sound OR known.reported_at >= said.occurred_at OR EXISTS (
+    is_late := NOT said.time_is_sound OR COALESCE(known.reported_at >= said.occurred_at, false) OR EXISTS (
         SELECT FROM oms_topology.device_state s
         WHERE s.segment_no = device.segment_no AND s.device_no <> device.device_no
           AND s.reported_at >= said.occurred_at
@@ -177,11 +225,14 @@ BEGIN
             is_dead = excluded.is_dead, reported_at = excluded.reported_at, signal_no = excluded.signal_no;
     END IF;
 
-    hard := oms_topology.hard_meters(device, said, COALESCE(is_late, false));
-    IF NOT COALESCE(is_late, false) THEN
-        SELECT c.offline, c.restored, c.customers INTO offline, restored, customers
-        FROM oms_topology.carry_report(
-            device, is_dead, said, CASE WHEN is_dead THEN NULL ELSE hard END, confidence) c;
+    IF is_late THEN
+        hard := oms_topology.hard_meters(device, said, true);
+    ELSIF is_dead THEN
+        SELECT * INTO offline, customers, left_over FROM oms_topology.carry_loss(device, said, confidence);
+        hard := oms_topology.hard_meters(device, said, false, left_over);
+    ELSE
+        hard := oms_topology.hard_meters(device, said, false);
+        restored := oms_topology.carry_return(device, said, hard, confidence);
     END IF;
     IF hard IS NOT NULL THEN
         PERFORM oms_topology.reassess_meters(hard, said.occurred_at, p_signal_no);
