@@ -179,6 +179,63 @@ assert answered() == ["descendants"]
     )
 
 
+AT_ONCE = """
+import networkx as nx
+from networkx.utils import backends
+from oms_topology import Topology
+from oms_topology.graph.nx_backend import info, sparing
+searched = []
+original = backends._dispatchable._can_backend_run
+def watched(self, name, args, kwargs):
+    searched.append(self.name)
+    return original(self, name, args, kwargs)
+backends._dispatchable._can_backend_run = watched
+graph = Topology.from_text("SS1 > F1 > DP1 > M1..M3; SS1 > F2 > DP2 > M4").graph
+def ways():
+    descendants, ancestors = nx.descendants(graph, "F1"), nx.ancestors(graph, "DP1")
+    lazy = nx.descendants(graph, "F1", lazy=True) if nx.config.backend_priority.algos else descendants
+    assert descendants == lazy == {"DP1", "M1", "M2", "M3"} and ancestors == {"F1", "SS1"}
+    assert nx.shortest_path(graph, "SS1", "M4") == ["SS1", "F2", "DP2", "M4"]
+    for wrong in (lambda: nx.descendants(graph, "X"), lambda: nx.shortest_path(graph, "F1", "F2")):
+        try:
+            wrong()
+        except nx.NetworkXException:
+            continue
+        raise AssertionError("unknown node, or no way")
+ways()
+assert not searched and not sparing.ANSWERS
+nx.config.backend_priority = ["oms_topology"]
+ways()
+assert searched.count("descendants") == 1, "the first call finds the backend, and the others go by it"
+for answers in sparing.ANSWERS.values():
+    assert answers and set(answers) < set(info.FUNCTIONS)
+    assert not any(backends._registered_algorithms[name]._returns_graph for name in answers)
+searched.clear()
+assert nx.shortest_path(graph, "SS1", "M4", weight="length_m") == ["SS1", "F2", "DP2", "M4"]
+nx.bfs_tree(graph, "F1"), nx.shortest_path(G=graph, source="SS1"), nx.descendants(nx.DiGraph(graph), "F1")
+assert {"shortest_path", "bfs_tree", "descendants"} <= set(searched)
+searched.clear()
+nx.config.backend_priority.descendants = []
+assert type(nx.descendants(graph, "F1")) is set
+nx.config.backend_priority.descendants = ["oms_topology"]
+searched.clear()
+by_name = nx.descendants(graph, "F1", lazy=True, backend="oms_topology")
+assert not searched
+assert nx.descendants(graph, "F1", lazy=True) == by_name
+assert set(searched) == {"descendants"}
+try:
+    nx.shortest_path(graph, "F1", "M1", weight="length_m", backend="oms_topology")
+except NotImplementedError as error:
+    assert "backend='oms_topology'" in str(error)
+else:
+    raise AssertionError("asked for by name, a backend must not be replaced in silence")
+"""
+
+
+def test_who_asks_is_answered_without_a_search_after_the_first_call(run: Run) -> None:
+    run("-c", AT_ONCE)
+
+
 def test_the_backend_shows_in_the_documentation(run: Run) -> None:
     run("-c", COMMON + 'assert "oms_topology : Forests of supply" in nx.descendants.__doc__\n')
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oms_topology.graph.drawing.column_graph import ColumnGraph
 from oms_topology.graph.nx_backend import common, order, paths, reach, shape
 from oms_topology.graph.nx_backend.conversion import convert_from_nx, convert_to_nx
+from oms_topology.graph.nx_backend.sparing import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +48,11 @@ def _on_start_tests(items: Iterable[Any]) -> None:
 _FUNCTIONS = {
     name: getattr(module, name) for module in (common, order, paths, reach, shape) for name in module.__all__
 }
+
+_GRAPHS = {"bfs_tree"}
+"""Functions that give graphs: other settings say which backend has them."""
+
+ANSWERS[ColumnGraph] = {name: each for name, each in _FUNCTIONS.items() if name not in _GRAPHS}
 
 BACKEND = SimpleNamespace(
     convert_from_nx=convert_from_nx,
