@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from oms_topology.graph.engine.state import SupplyState
     from oms_topology.graph.names.codes import Place
+    from oms_topology.model import NetworkColumns
 
 __all__ = ["Impact", "assess", "fed_by"]
 
@@ -53,7 +54,7 @@ class Impact:
     True
     """
 
-    __slots__ = ("__dict__", "_places", "_sequence", "_state", "devices", "total")
+    __slots__ = ("__dict__", "_places", "_sequence", "_state", "total")
 
     def __init__(
         self,
@@ -63,9 +64,13 @@ class Impact:
         is_held: NDArray[np.bool_] | None,
     ) -> None:
         self._state, self._sequence, self._places = state, state.sequence, places
-        self.devices = tuple(_reference(state, place) for place in places)
         self.total = total
         self._is_held = is_held
+
+    @cached_property
+    def devices(self) -> tuple[DeviceReference, ...]:
+        """What fails, in the order asked."""
+        return tuple(_reference(self.total._columns, place) for place in self._places)
 
     @cached_property
     def lost(self) -> MeterSet:
@@ -158,8 +163,7 @@ def _joined(state: SupplyState, parts: list[MeterSet]) -> MeterSet:
     return MeterSet.of_rows(state, rows[order], places[order])
 
 
-def _reference(state: SupplyState, place: Place) -> DeviceReference:
+def _reference(columns: NetworkColumns, place: Place) -> DeviceReference:
     kind, row = place
-    columns = state.network.columns
     column = {DeviceKind.METER: columns.meter_number, DeviceKind.SWITCH: columns.branch_code}
     return DeviceReference(kind, str(column.get(kind, columns.device_code)[row]))

@@ -128,8 +128,9 @@ class MeterSet(AbstractSet[str]):
         rows.flags.writeable = False
         return rows
 
-    def _run(self) -> tuple[NDArray[np.int32], int]:
-        """Give an array in which the rows stand one after another, and where they begin."""
+    @property
+    def run(self) -> tuple[NDArray[np.int32], int]:
+        """An array in which the rows stand one after another, and where they begin; not to be written to."""
         return (self._rows, 0) if self._top < 0 else (self._state.arena.meter_at, self._first)
 
     @property
@@ -371,7 +372,7 @@ class MeterSet(AbstractSet[str]):
             from oms_topology.graph.traces import batch_kernels
 
             counts = np.zeros(kinds, dtype=np.intp)
-            rows, begin = self._run()
+            rows, begin = self.run
             if batch_kernels.is_compiled and batch_kernels.histogram(
                 rows, begin, begin + self._count, statuses, counts
             ):

@@ -233,7 +233,9 @@ class Topology(Changing, Tracing, Constructors):
         >>> list(impact.lost), list(impact.backed_up), impact.by_feeder
         (['M2'], ['M1'], {'F1': 1})
         """
-        codes = [code] if isinstance(code, str) else list(code)
+        if isinstance(code, str):
+            return self._ask(state, lambda asked: assess(asked, (_located(asked, code, kind),)))
+        codes = list(code)
         return self._ask(
             state,
             lambda asked: assess(asked, tuple(dict.fromkeys(_located(asked, each, kind) for each in codes))),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oms_topology.graph.engine.forest import hops
-from oms_topology.graph.engine.state import kernels
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def _tops(state: SupplyState, failing: Sequence[Place]) -> list[tuple[int, int]]
         device = state.below_branch(row) if kind is DeviceKind.SWITCH else row
         top = -1 if kind is DeviceKind.METER else state.place(device)
         if top >= 0:
-            tops.append((top, top + state.arena.size.item(top)))
+            tops.append((top, top + state.arena.sizes[top]))
     return tops
 
 
@@ -81,19 +80,22 @@ def _held_by_backups(
     state: SupplyState, tops: list[tuple[int, int]], total: MeterSet
 ) -> NDArray[np.bool_] | None:
     """Find the meters whose own device, or one of whose second supplies, stands elsewhere."""
-    network, rows = state.network, total.rows
-    held = np.zeros(len(rows), dtype=np.bool_)
-    starts, devices = network.backups.arrays()
-    found = kernels().held_up(
+    from oms_topology.graph.engine.holding_kernels import held_up
+
+    backups, (meter_at, begin) = state.network.backups, total.run
+    starts, devices = backups.arrays()
+    held = np.zeros(len(total), dtype=np.bool_)
+    found = held_up(
         state.arena.size,
         state.position,
         state.normal.position,
-        rows,
-        network.columns.meter_device,
-        network.backups.has,
+        meter_at,
+        begin,
+        state.network.columns.meter_device,
+        backups.has,
         starts,
         devices,
-        np.array(tops, dtype=np.int64),
+        np.array(tops),
         held,
     )
     return held if found else None

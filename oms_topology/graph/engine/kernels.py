@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "adopt",
     "graft",
-    "held_up",
     "is_compiled",
     "lowest_common",
     "move_meter",
@@ -414,50 +413,6 @@ def lowest_common(size: Integers, parent: Integers, low: int, high: int) -> int:
     while low >= 0 and low + size[low] <= high:
         low = parent[low]
     return low
-
-
-@compiled
-def held_up(
-    size: Integers,
-    position: Integers,
-    normal: Integers,
-    meters: Integers,
-    meter_device: Integers,
-    has: NDArray[np.bool_],
-    starts: Integers,
-    devices: Integers,
-    fallen: NDArray[np.int64],
-    held: NDArray[np.bool_],
-) -> int:
-    """Mark the meters that some supply outside the fallen places holds up; returns how many they are.
-
-    ``fallen`` has a row of first place and end for each subtree that falls; ``held`` begins False.
-    """
-    count = 0
-    for step in range(len(meters)):
-        meter = meters[step]
-        if meter >= len(has) or not has[meter]:
-            continue
-        own = meter_device[meter]
-        for number in range(starts[meter] - 1, starts[meter + 1]):
-            device = own if number < starts[meter] else devices[number]
-            place = position[device] if device >= 0 else -1
-            if place < 0:
-                continue
-            is_fallen = False
-            for row in range(len(fallen)):
-                is_fallen = is_fallen or fallen[row, 0] <= place < fallen[row, 1]
-            if is_fallen:
-                continue
-            if number >= starts[meter]:
-                low = normal[own] if own >= 0 else -1
-                high = normal[device]
-                if own == device or (low >= 0 and 0 <= high <= low < high + size[high]):
-                    continue
-            held[step] = True
-            count += 1
-            break
-    return count
 
 
 @compiled

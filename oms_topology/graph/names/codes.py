@@ -28,6 +28,7 @@ Place = tuple[DeviceKind, int]
 _SUGGESTED = 3
 _MANY = 1_000
 _MAKING = Lock()
+_KINDS = {kind.value: kind for kind in DeviceKind}
 
 
 class _Rows(dict[str, int]):
@@ -91,10 +92,10 @@ class Names:
             shared.update(code for code in codes if code in seen or seen.add(code))  # type: ignore[func-returns-value]
         if not shared:
             return
-        kinds, row_kinds = {kind.value: kind for kind in DeviceKind}, columns.device_kind.tolist()
+        kinds = columns.device_kind.tolist()
         for row, code in enumerate(codes):
             if code in shared:
-                self.shared.setdefault(code, []).append((kinds[row_kinds[row]], row))
+                self.shared.setdefault(code, []).append((_KINDS[kinds[row]], row))
         self.devices = _Rows(pair for pair in self.devices.items() if pair[0] not in shared)
         for code in shared & self.switch_rows.keys():
             self.shared.setdefault(code, []).append((DeviceKind.SWITCH, self.switch_rows[code][0]))
@@ -122,7 +123,7 @@ class Names:
     def _bare_places(self, columns: NetworkColumns, code: str) -> list[Place]:
         row = self.devices.get(code, -1)
         if row >= 0:
-            return [(DeviceKind(columns.device_kind[row]), row)]
+            return [(_KINDS[columns.device_kind.item(row)], row)]
         if code in self.switch_rows:
             return [(DeviceKind.SWITCH, self.switch_rows[code][0])]
         meter = self.meters.row(code)
@@ -153,6 +154,8 @@ class Names:
             Several kinds have it and none was named.
         """
         text = code if isinstance(code, str) else str(code)
+        if kind is None and (row := self.devices.get(text, -1)) >= 0:
+            return _KINDS[columns.device_kind.item(row)], row
         places = self.shared.get(text) or self._bare_places(columns, text)
         wanted = None if kind is None else _kind(kind)
         places = [
