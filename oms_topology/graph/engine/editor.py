@@ -22,7 +22,7 @@ __all__ = ["Editor"]
 
 _MOST_IN_PLACE = 32
 _SPARE = 1 << 18
-_SPARE_TIMES = 64
+_SPARE_TIMES = 256
 
 
 class Editor:

@@ -416,13 +416,15 @@ def lowest_common(size: Integers, parent: Integers, low: int, high: int) -> int:
 
 
 @compiled
-def repack(old: Arrays, old_twin: Arrays, new: Arrays, new_twin: Arrays) -> None:
+def repack(state: Any, twin: Any, new_state: Any, new_twin: Any) -> int:
     """Copy the trees of two states to another arena; those that they share stay shared.
 
     The positions in the new ones begin with -1 everywhere.
     """
+    old, old_twin = arrays_of(state), arrays_of(twin)
+    new, newer = arrays_of(new_state), arrays_of(new_twin)
     for turn in range(2):
-        source, target = (old, new) if turn == 0 else (old_twin, new_twin)
+        source, target = (old, new) if turn == 0 else (old_twin, newer)
         for device in range(len(source.position)):
             if target.position[device] != -1 or source.position[device] == -1:
                 continue
@@ -431,8 +433,9 @@ def repack(old: Arrays, old_twin: Arrays, new: Arrays, new_twin: Arrays) -> None
             if turn == 0 and device < len(old_twin.position) and _is_alike(old, old_twin, device):
                 for place in range(to, to + source.size[base]):
                     row = target.device_at[place]
-                    new_twin.position[row] = target.position[row]
-                new_twin.layout[to_tree] = target.layout[to_tree]
+                    newer.position[row] = target.position[row]
+                newer.layout[to_tree] = target.layout[to_tree]
+    return 0
 
 
 @compiled

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from oms_topology.graph.engine.arena import FREE, SPARE
 from oms_topology.graph.engine.forest import Forest, grow, hops
 from oms_topology.graph.engine.grouping import grouped
 
@@ -133,22 +134,19 @@ def plant(
         Where everything stands. Linear.
     """
     count, order = len(devices), forest.order
-    starts, at = grouped(forest.position.take(feeds), count)
     top = np.flatnonzero(forest.depth[order] == 0)
     tree = np.zeros(count, dtype=np.int32)
     tree[top[1:]] = 1
     np.cumsum(tree, out=tree)
     place = np.arange(count, dtype=np.int32) + tree
-    device_at, size, parent, first = (np.full(count + len(top), -1, dtype=np.int32) for _ in range(4))
-    device_at[place], size[place], first[place] = devices[order], forest.size[order], starts[:count]
+    device_at, size, parent = (np.full(count + len(top), -1, dtype=np.int32) for _ in range(3))
+    device_at[place], size[place] = devices[order], forest.size[order]
     tree_at = np.repeat(np.arange(len(top), dtype=np.int32), forest.size[order[top]] + 1)
     above = forest.parent[order]
     fed = above >= 0
     parent[place[fed]] = place[forest.position[above[fed]]]
-    ends = np.append(top[1:], count)
-    first[ends + np.arange(len(top))] = starts[ends]
-    is_every_row = not len(meters) or meters.item(-1) == len(meters) - 1
-    rows = at if is_every_row else meters[at]
+    ends = np.append(top[1:], count) + np.arange(len(top))
+    first, rows = _hung(place.take(forest.position), meters, feeds, ends)
     base, first_tree, offset = arena.append(device_at, size, parent, tree_at, first, rows)
     position = np.empty(count, dtype=np.int32)
     position[order] = place + np.int32(base)
@@ -156,3 +154,24 @@ def plant(
     trees = range(first_tree, first_tree + len(top))
     supplied = len(feeds) if is_alive.all() else int(is_alive[feeds].sum())
     return Planting(devices, position, trees, offset, idle, supplied)
+
+
+def _hung(
+    place: NDArray[np.int32], meters: NDArray[np.int32], feeds: NDArray[np.int32], ends: NDArray[np.integer]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Sort meters by the places of the devices that feed them, with free places at the end of each tree.
+
+    Returns
+    -------
+    first, rows : int32 arrays
+        Where the meters of each place begin, and the meters.
+    """
+    count = len(feeds)
+    key = np.empty(count + SPARE * len(ends), dtype=np.int32)
+    place.take(feeds, out=key[:count], mode="clip")
+    key[count:] = np.repeat(ends, SPARE)
+    starts, at = grouped(key, len(place) + len(ends))
+    is_every_row = not count or meters.item(-1) == count - 1
+    rows = at if is_every_row else meters.take(at, mode="clip")
+    rows[(starts[ends][:, None] + np.arange(SPARE)).ravel()] = FREE
+    return starts[:-1], rows

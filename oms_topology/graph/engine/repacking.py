@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oms_topology.graph.engine.arena import SPARE, Arena
+from oms_topology.graph.engine.state import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,16 +27,18 @@ def repacked(normal: SupplyState, current: SupplyState, places: int, meters: int
     places, meters : int
         How much the arena shall hold.
     """
-    from oms_topology.graph.engine.kernels import repack
+    from oms_topology.graph.engine.arrays import handle_of
 
-    old, states = (normal.arrays, current.arrays), (normal, current)
+    states = normal, current
+    arrays = [state.arrays for state in states]
+    old = [handle_of(each) for each in arrays]
     trees = 2 * len(_roots(normal)) + 2 * len(_roots(current)) + 16
     new = Arena(places, meters + SPARE * trees)
     new.lock = normal.arena.lock  # writers that wait for the old one shall not meet others at a new one
     for state in states:
         state.arena = new
         state.stand(np.full(len(state.position), -1, dtype=np.int32), np.zeros(trees, dtype=np.int64))
-    repack(*old, normal.arrays, current.arrays)
+    kernel("repack")(*(handle for handle, _ in old), normal.handle(), current.handle())
 
 
 def _roots(state: SupplyState) -> NDArray[np.int32]:
