@@ -110,11 +110,11 @@ def parse_call_center(
     if not isinstance(customer, dict):
         reason = "missing" if customer is None else "not an object"
         raise SignalParseError(Source.CALL_CENTER, "customer", reason)
-    at = event_time(Source.CALL_CENTER, event, envelope, received_at=received_at, zone=zone)
+    occurred_at, sent_at, is_sound, reported_at, clock_troubles = event_time(
+        Source.CALL_CENTER, event, envelope, received_at=received_at, zone=zone
+    )
     troubles: list[SignalFinding] = []
     details = _details(event, envelope, customer, troubles)
-    if at.finding:
-        troubles.append(at.finding)
     said = event.get("timestamp")
     digest = hash_of_texts(
         [
@@ -133,15 +133,15 @@ def parse_call_center(
             device=DeviceReference(*((DeviceKind.METER, number) if number else (ReporterKind.CALLER, key))),
             power_status=PowerStatus.OFF,
             is_evidence_only=True,
-            occurred_at=at.occurred_at,
+            occurred_at=occurred_at,
             received_at=received_at,
-            sent_at=at.sent_at,
-            time_is_sound=at.is_sound,
-            reported_at=at.reported_at,
+            sent_at=sent_at,
+            time_is_sound=is_sound,
+            reported_at=reported_at,
             meter_numbers=(number,) if number else (),
             details=details,
             payload=event,
-            findings=tuple(troubles),
+            findings=(*troubles, *clock_troubles),
         ),
     )
 

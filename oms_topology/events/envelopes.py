@@ -46,6 +46,8 @@ def unwrapped(
 ) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Give the event that a message wraps, however often, and the envelope; the outermost one's fields win.
 
+    The envelope is the wrapping as it stands, with what it wraps.
+
     Parameters
     ----------
     source : str
@@ -63,8 +65,10 @@ def unwrapped(
     Examples
     --------
     >>> import json
-    >>> unwrapped("onu", {"event": {"method": "POST", "body": '{"type": "x"}'}, "source": "s"}, json.loads)
-    ({'type': 'x'}, {'source': 's'})
+    >>> message = {"event": {"method": "POST", "body": '{"type": "x"}'}, "source": "s"}
+    >>> event, envelope = unwrapped("onu", message, json.loads)
+    >>> event, envelope["source"]
+    ({'type': 'x'}, 's')
     """
     envelope: dict[str, Any] = {}
     event = message
@@ -83,7 +87,6 @@ def unwrapped(
             continue
         else:
             return event, envelope
-        envelope = {**event, **envelope}
-        del envelope[wrapping]
+        envelope = {**event, **envelope} if envelope else event
         event = event[wrapping]
     raise SignalParseError(source, "payload", "wrapped too deep")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from oms_topology.errors import SignalParseError
 from oms_topology.events.json_text import MAX_PAYLOAD_BYTES, number_text
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-__all__ = ["EventTime", "coordinates_field", "event_time", "parse_time", "text_field", "whole_text"]
+__all__ = ["coordinates_field", "event_time", "parse_time", "text_field", "whole_text"]
 
 BLANKS = " \t\n\r\f\v"
 _CLOCK_SLACK = timedelta(minutes=5)
@@ -26,9 +25,9 @@ _ISO_8601 = re.compile(
     r"(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?(?:([Zz])|([+-])(0[0-9]|1[0-4]):?([0-5][0-9])?)?"
 )
 
-_PLAIN_TIME = re.compile(
+_is_plain_time = re.compile(
     r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z?"
-)
+).fullmatch
 
 
 def text_field(
@@ -94,10 +93,12 @@ def parse_time(text: str, zone: ZoneInfo) -> datetime | None:
     >>> parse_time("2025-10-01T11:02:01.915+03:00", ZoneInfo("UTC")).isoformat()
     '2025-10-01T08:02:01.915000+00:00'
     """
-    if _PLAIN_TIME.fullmatch(text):  # the usual form goes the short way
-        with suppress(ValueError):
+    if _is_plain_time(text):  # the usual form goes the short way
+        try:
             plain = datetime.fromisoformat(text)
-            return plain if plain.tzinfo is UTC else _of_zone(plain, zone)
+        except ValueError:
+            return None
+        return plain if plain.tzinfo is UTC else _of_zone(plain, zone)
     match = _ISO_8601.fullmatch(text.strip(BLANKS))
     if match is None:
         return None
@@ -124,16 +125,6 @@ def _of_zone(naive: datetime, zone: ZoneInfo) -> datetime:
     return max(naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
-class EventTime(NamedTuple):
-    """When an event happened, how far that can be trusted, and what was wrong."""
-
-    occurred_at: datetime
-    sent_at: datetime | None
-    is_sound: bool
-    finding: SignalFinding | None
-    reported_at: datetime | None = None
-
-
 def event_time(
     source: str,
     event: Mapping[str, Any],
@@ -141,11 +132,17 @@ def event_time(
     *,
     received_at: datetime,
     zone: ZoneInfo,
-) -> EventTime:
+) -> tuple[datetime, datetime | None, bool, datetime | None, list[SignalFinding]]:
     """Decide when an event happened, from its own time, its envelope's and the receipt.
 
     An event more than 5 minutes ahead of its envelope counts at the envelope's time; an impossible
     one (before 2000, or ahead of receipt without an envelope) at receipt, and is not sound.
+
+    Returns
+    -------
+    tuple
+        ``occurred_at``, ``sent_at``, whether the time is sound, what the device's clock said where
+        another time counts, and what was wrong.
 
     Raises
     ------
@@ -165,17 +162,17 @@ def event_time(
             )
             raise SignalParseError(source, "timestamp", reason)
         finding = SignalFinding("timestamp", "missing or not a time; the envelope's time counts")
-        return EventTime(sent_at, sent_at, True, finding)
+        return sent_at, sent_at, True, None, [finding]
     if said < _EARLIEST:
         finding = SignalFinding("timestamp", "before the year 2000; counts at receipt")
-        return EventTime(received_at, sent_at, False, finding, said)
+        return received_at, sent_at, False, said, [finding]
     if said <= (sent_at or received_at) + _CLOCK_SLACK:
-        return EventTime(said, sent_at, True, None)
+        return said, sent_at, True, None, []
     if sent_at is None:
         finding = SignalFinding("timestamp", "more than 5 minutes ahead of receipt; counts at receipt")
-        return EventTime(received_at, None, False, finding, said)
+        return received_at, None, False, said, [finding]
     reason = "more than 5 minutes ahead of the envelope; the envelope's time counts"
-    return EventTime(sent_at, sent_at, True, SignalFinding("timestamp", reason), said)
+    return sent_at, sent_at, True, said, [SignalFinding("timestamp", reason)]
 
 
 def _sent_at(envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo) -> datetime | None:

@@ -37,6 +37,7 @@ MAX_DEPTH = 64
 _MAX_NUMBER_DIGITS = 300
 _sha256 = hashlib.sha256
 _THREE_DIGITS = re.compile("[0-9]{3}")
+_THREE_DIGIT_BYTES = re.compile(b"[0-9]{3}")
 
 
 def read_json(text: bytes | str) -> Any:
@@ -64,8 +65,10 @@ def read_json(text: bytes | str) -> Any:
     """
     if _DECODER is not None and not _may_hold_a_long_number(text):
         # What the quick reader refuses, the exact one decides.
-        with suppress(ValueError, RecursionError, DecimalException):
+        try:
             return _DECODER.decode(text)
+        except (ValueError, RecursionError, DecimalException):
+            pass
     try:
         return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_number)
     except RecursionError:
@@ -76,8 +79,9 @@ def read_json(text: bytes | str) -> Any:
 
 def _may_hold_a_long_number(text: bytes | str) -> bool:
     # A run of over 300 digits covers three neighbours of a sample of every hundredth character.
-    sample = text[::100] if isinstance(text, str) else text[::100].decode("latin-1")
-    return _THREE_DIGITS.search(sample) is not None
+    sample = text[::100]
+    found = _THREE_DIGITS if isinstance(sample, str) else _THREE_DIGIT_BYTES
+    return found.search(sample) is not None  # type: ignore[arg-type]
 
 
 def _number(digits: str) -> int | Decimal:
@@ -262,7 +266,9 @@ def hash_of_texts(texts: Sequence[str | None]) -> str:
     ('47b912dd6111', '8c6d592a6ed8')
     """
     if _ENCODER is not None:
-        with suppress(UnicodeEncodeError):
+        try:
             return _sha256(_ENCODER.encode(texts)).hexdigest()
+        except UnicodeEncodeError:
+            pass
     written = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
     return _sha256(written.encode("utf-8", "surrogatepass")).hexdigest()

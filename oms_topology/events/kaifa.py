@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from oms_topology.errors import SignalParseError
 from oms_topology.events.end_device_events import Meaning, meaning_of_end_device_event
-from oms_topology.events.fields import BLANKS, EventTime, event_time
+from oms_topology.events.fields import BLANKS, event_time
 from oms_topology.events.json_text import canonical_text, hash_of_texts
 from oms_topology.model import (
     CommunicationStatus,
@@ -158,7 +159,7 @@ def _events(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> list[dic
 
 def _holds_end_device_events(payload: Any) -> bool:
     return isinstance(payload, dict) and any(
-        key.rpartition(":")[2] in ("EndDeviceEvents", "EndDeviceEvent") for key in payload
+        _local_name(key) in ("EndDeviceEvents", "EndDeviceEvent") for key in payload
     )
 
 
@@ -173,7 +174,8 @@ def _inner(place: Any, name: str) -> Any:
 def _renamed(node: Any, names: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(node, dict):
         return {}
-    return {names.get(local, local): value for local, value in _plain(node).items()}
+    new_name = names.get
+    return {new_name(local, local): value for local, value in _plain(node).items()}
 
 
 def _end_device_events(place: Any, depth: int = _MAX_NESTING) -> Iterator[Mapping[str, Any]]:
@@ -181,7 +183,7 @@ def _end_device_events(place: Any, depth: int = _MAX_NESTING) -> Iterator[Mappin
         inner = _inner(node, "EndDeviceEvents") or _inner(node, "EndDeviceEvent")
         if inner is not None:
             yield from _end_device_events(inner, depth - 1)
-        elif any(key.rpartition(":")[2] in _MARKS for key in node):
+        elif not _MARKS.isdisjoint(map(_local_name, node)):
             yield node
 
 
@@ -203,7 +205,7 @@ def _plain(node: Any) -> Mapping[str, Any]:
     """Give a node with its keys without prefixes; of two that become one the last in order of length wins."""
     if not isinstance(node, dict):
         return {}
-    if not any(":" in key for key in node):
+    if ":" not in "".join(node):
         return node
     plain = {_local_name(key): value for key, value in node.items()}
     if len(plain) < len(node):
@@ -212,6 +214,7 @@ def _plain(node: Any) -> Mapping[str, Any]:
     return plain
 
 
+@lru_cache(maxsize=512)
 def _local_name(key: str) -> str:
     match = _PREFIX.fullmatch(key)
     return match[1] if match else key
@@ -265,13 +268,14 @@ def _signal(
     status = _plain(payload.get("status"))
     created = _text(payload, "created_date_time") or _text(status, "dateTime")
     clocks = (_text(header, "timestamp"), _text(event, "timestamp"), envelope.get("timestamp"))
-    at = _event_time(created, clocks, received_at, zone)
+    occurred_at, sent_at, is_sound, reported_at, clock_troubles = _event_time(
+        created, clocks, received_at, zone
+    )
     troubles: list[SignalFinding] = []
     details = _details(event, header, payload, kind, troubles)
     state = _text(status, "value")
     meaning = _meaning(kind, state, troubles)
-    if at.finding:
-        troubles.append(at.finding)
+    troubles += clock_troubles
     digest = hash_of_texts(
         [
             *(created, kind, state, _text(header, "message_id"), _text(payload, "event_id")),
@@ -288,11 +292,11 @@ def _signal(
         device=DeviceReference(DeviceKind.METER, (assets or points)[0]),
         power_status=meaning.power_status,
         communication_status=meaning.communication_status,
-        occurred_at=at.occurred_at,
+        occurred_at=occurred_at,
         received_at=received_at,
-        sent_at=at.sent_at,
-        time_is_sound=at.is_sound,
-        reported_at=at.reported_at,
+        sent_at=sent_at,
+        time_is_sound=is_sound,
+        reported_at=reported_at,
         meter_numbers=tuple(dict.fromkeys(assets)),
         details=details,
         payload=event,
@@ -302,7 +306,7 @@ def _signal(
 
 def _event_time(
     created: str | None, clocks: tuple[Any, Any, Any], received_at: datetime, zone: ZoneInfo
-) -> EventTime:
+) -> tuple[datetime, datetime | None, bool, datetime | None, list[SignalFinding]]:
     # The consumer's own clock is no device's: it only bounds what the device says.
     envelope = dict(zip(("timestamp", "received_at", "processed_at"), clocks, strict=True))
     try:
@@ -334,10 +338,11 @@ def _details(
     ):
         for key, name, _ in fields:
             details[key] = _text(place, name)
-    too_long = [key for key, max_length in _LENGTHS if len(details[key] or "") > max_length]
-    for key in too_long:
-        details[key] = None
-        troubles.append(SignalFinding(key, f"longer than {dict(_LENGTHS)[key]} characters"))
+    for key, max_length in _LENGTHS:
+        said = details[key]
+        if said and len(said) > max_length:
+            details[key] = None
+            troubles.append(SignalFinding(key, f"longer than {max_length} characters"))
     return details
 
 

@@ -101,8 +101,9 @@ def parse_onu(
     kind = text_field(event, "type", 1000, [])
     if kind is None:
         raise SignalParseError(Source.ONU, "type", "missing or not a text")
-    at = event_time(Source.ONU, event, envelope, received_at=received_at, zone=zone)
-    troubles = [at.finding] if at.finding else []
+    occurred_at, sent_at, is_sound, reported_at, troubles = event_time(
+        Source.ONU, event, envelope, received_at=received_at, zone=zone
+    )
     latitude, longitude = _place(event, troubles)
     meters = _meter_numbers(event.get("associatedMeters"), troubles)
     details = _details(event, kind, troubles)
@@ -128,11 +129,11 @@ def parse_onu(
             device=_device(details, meters),
             power_status=meaning[0],
             communication_status=meaning[1],
-            occurred_at=at.occurred_at,
+            occurred_at=occurred_at,
             received_at=received_at,
-            sent_at=at.sent_at,
-            time_is_sound=at.is_sound,
-            reported_at=at.reported_at,
+            sent_at=sent_at,
+            time_is_sound=is_sound,
+            reported_at=reported_at,
             meter_numbers=meters,
             details=details,
             payload=event,
@@ -156,18 +157,31 @@ _HASHED = (
 
 def _details(event: Mapping[str, Any], kind: str, troubles: list[SignalFinding]) -> dict[str, Any]:
     details: dict[str, Any] = {}
-    for key, name, max_length in _EVENT_FIELDS:
-        details[key] = text_field(event, name, max_length, troubles)
+    _add_texts(details, event, _EVENT_FIELDS, troubles)
     alarm = event.get("alarmData")
     if not isinstance(alarm, dict):
         if alarm is not None:
             troubles.append(SignalFinding("alarmData", "not an object"))
         alarm = {}
-    for key, name, max_length in _ALARM_FIELDS:
-        details[key] = text_field(alarm, name, max_length, troubles, name)
+    _add_texts(details, alarm, _ALARM_FIELDS, troubles)
     details["onu_id"] = _onu_id(details["onu_id"], troubles)
     details["event_type"] = details["event_type"] or kind[:50]
     return details
+
+
+def _add_texts(
+    details: dict[str, Any],
+    node: Mapping[str, Any],
+    fields: tuple[tuple[str, str, int], ...],
+    troubles: list[SignalFinding],
+) -> None:
+    for key, name, max_length in fields:
+        value = node.get(name)
+        # Nearly every text is as it should be; the rest is for the general rule.
+        if type(value) is str and 0 < len(value) <= max_length and value[0] > " " < value[-1]:
+            details[key] = value
+        else:
+            details[key] = None if value is None else text_field(node, name, max_length, troubles)
 
 
 def _onu_id(text: str | None, troubles: list[SignalFinding]) -> str | None:

@@ -103,11 +103,12 @@ def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signa
 
     codes = _device_codes(event)
     kind, code = next((kind, codes[name]) for name, kind in _DEVICE_FIELDS if codes[name])
-    at = event_time(Source.SCADA, event, envelope, received_at=received_at, zone=zone)
+    occurred_at, sent_at, is_sound, reported_at, troubles = event_time(
+        Source.SCADA, event, envelope, received_at=received_at, zone=zone
+    )
     alarm = text_field(event, "alarmType", 1000, []) or text_field(event, "eventType", 1000, [])
     if alarm is None:
         raise SignalParseError(Source.SCADA, "alarmType", "missing, and so is eventType")
-    troubles = [at.finding] if at.finding else []
     details = _details(event, envelope, troubles)
     details["substation_code"] = codes["substationId"] or None
     details["feeder_code"] = codes["feederId"] or None
@@ -118,11 +119,11 @@ def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signa
         content_hash=digest,
         device=DeviceReference(kind, code),
         power_status=power_status_of_alarm(alarm),
-        occurred_at=at.occurred_at,
+        occurred_at=occurred_at,
         received_at=received_at,
-        sent_at=at.sent_at,
-        time_is_sound=at.is_sound,
-        reported_at=at.reported_at,
+        sent_at=sent_at,
+        time_is_sound=is_sound,
+        reported_at=reported_at,
         details=details,
         payload=event,
         findings=tuple(troubles),
