@@ -228,6 +228,8 @@ def test_impossible_clocks_are_kept_and_flagged(source: str, event: dict[str, An
         assert (signal.occurred_at, signal.time_is_sound) == (RECEIVED, False)
         assert [f.field for f in signal.findings] == ["timestamp"]
         assert source == "scada" or signal.reported_at == datetime.fromisoformat(said)
+    past = one(source, event | {"timestamp": "2003-01-01T00:00:00Z"})
+    assert (past.occurred_at.year, past.time_is_sound, past.findings) == (2003, True, ())
     naive = one(source, event | {"timestamp": "2025-10-01T11:00:00"}, zone=ZoneInfo("Asia/Amman"))
     assert naive.occurred_at == datetime(2025, 10, 1, 8, tzinfo=UTC)
 

@@ -1,0 +1,42 @@
+"""Coverage-guided fuzzing of the parsers: no other exception, no hang, no growth.
+
+A short run by default; ten minutes with ``HYPOTHESIS_PROFILE=long``. Needs the extra ``fuzz``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is missing: the extra fuzz")
+def test_no_input_gets_anything_but_signals_or_the_one_error(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    limits = [
+        "-max_total_time=600" if LONG else "-runs=20000",
+        "-timeout=5",  # seconds for one message
+        "-rss_limit_mb=600",
+        "-max_len=8192",
+        "-seed=1",
+        f"-artifact_prefix={tmp_path}/",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.properties.fuzz_parsers", *limits, str(corpus)],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "DONE" in done.stderr
