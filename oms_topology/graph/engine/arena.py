@@ -79,12 +79,11 @@ class Arena:
     )
 
     def __init__(self, places: int, meters: int) -> None:
-        self.device_at = np.empty(places, dtype=np.int32)
-        self.size = np.empty(places, dtype=np.int32)
-        self.parent = np.empty(places, dtype=np.int32)
-        self.tree = np.empty(places, dtype=np.int32)
-        self.first = np.empty(places, dtype=np.int32)
-        self.meter_at = np.empty(meters, dtype=np.int32)
+        # In one piece, so that large pages serve it: a fault for every 4 kB costs more than what is written.
+        piece = np.empty(5 * places + meters, dtype=np.int32)
+        of_places = piece[: 5 * places].reshape(5, places)
+        self.device_at, self.size, self.parent, self.tree, self.first = of_places
+        self.meter_at = piece[5 * places :]
         self.used = np.zeros(4, dtype=np.int64)
         self.counts = self.used.data
         self.lock = threading.RLock()
