@@ -22,6 +22,14 @@ DROP INDEX IF EXISTS public.idx_oms_outage_events_status;
 
 -- Three or four distinct values each: never chosen by the planner, paid for at every insert.
 DROP INDEX IF EXISTS public.idx_substation_meters_priority;
+DROP INDEX IF EXISTS public.idx_onu_events_alarm_category;
+DROP INDEX IF EXISTS public.idx_onu_events_type;
+DROP INDEX IF EXISTS public.idx_kaifa_events_type;
+DROP INDEX IF EXISTS public.idx_kaifa_event_details_name;
+
+-- Times of an event's parts: that of the event itself has an index.
+DROP INDEX IF EXISTS public.idx_kaifa_event_status_dt;
+DROP INDEX IF EXISTS public.idx_kaifa_event_payloads_created_dt;
 
 -- The audit is written a thousand rows at a time and read by meter: one index, by meter and time.
 DROP INDEX IF EXISTS public.idx_meter_status_events_meter;
@@ -96,11 +104,9 @@ CREATE INDEX IF NOT EXISTS idx_onus_building ON public.onus (building_id);
 CREATE INDEX IF NOT EXISTS idx_meters_building ON public.meters (building_id);
 CREATE INDEX IF NOT EXISTS idx_meters_oms_meter ON public.meters (oms_meter_id);
 CREATE INDEX IF NOT EXISTS idx_meters_onu_id ON public.meters (onu_id);
-CREATE INDEX IF NOT EXISTS idx_onu_events_alarm_category ON public.onu_events (alarm_category);
 CREATE INDEX IF NOT EXISTS idx_onu_events_meter ON public.onu_events (meter_id);
 CREATE INDEX IF NOT EXISTS idx_onu_events_onu_id ON public.onu_events (onu_id);
 CREATE INDEX IF NOT EXISTS idx_onu_events_timestamp ON public.onu_events ("timestamp" DESC);
-CREATE INDEX IF NOT EXISTS idx_onu_events_type ON public.onu_events (event_type);
 
 -- Call center
 CREATE INDEX IF NOT EXISTS idx_cc_tickets_external ON public.callcenter_tickets (external_ticket_id);
@@ -116,20 +122,15 @@ CREATE INDEX IF NOT EXISTS idx_callcenter_raw_messages_ticket ON public.callcent
 
 -- KAIFA
 CREATE INDEX IF NOT EXISTS idx_kaifa_events_ts ON public.kaifa_events (event_timestamp DESC);
-CREATE INDEX IF NOT EXISTS idx_kaifa_events_type ON public.kaifa_events (message_type);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_headers_event_id ON public.kaifa_event_headers (event_id);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_users_header_id ON public.kaifa_event_users (header_id);
-CREATE INDEX IF NOT EXISTS idx_kaifa_event_payloads_created_dt
-    ON public.kaifa_event_payloads (created_date_time DESC);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_payloads_event_id ON public.kaifa_event_payloads (event_id);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_payloads_event_id_value ON public.kaifa_event_payloads (event_id_value);
 CREATE INDEX IF NOT EXISTS idx_kaifa_assets_meter ON public.kaifa_event_assets (meter_id);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_assets_mrid ON public.kaifa_event_assets (mrid);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_assets_payload_id ON public.kaifa_event_assets (payload_id);
-CREATE INDEX IF NOT EXISTS idx_kaifa_event_details_name ON public.kaifa_event_details (name);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_details_payload_id ON public.kaifa_event_details (payload_id);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_names_payload_id ON public.kaifa_event_names (payload_id);
-CREATE INDEX IF NOT EXISTS idx_kaifa_event_status_dt ON public.kaifa_event_status (date_time DESC);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_status_payload_id ON public.kaifa_event_status (payload_id);
 CREATE INDEX IF NOT EXISTS idx_kaifa_event_usage_points_payload_id ON public.kaifa_event_usage_points (payload_id);
 CREATE INDEX IF NOT EXISTS idx_kaifa_usage_points_meter ON public.kaifa_event_usage_points (meter_id);

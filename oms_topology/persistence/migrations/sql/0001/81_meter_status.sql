@@ -183,14 +183,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     LIMIT 1
 $$;
 
--- The meters of the given numbers, each with the number's place; nothing for those that nobody knows.
-CREATE FUNCTION oms_topology.find_meters(p_numbers text[]) RETURNS TABLE (at integer, meter_no integer)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT DISTINCT ON (u.at) u.at::integer, m.meter_no
-    FROM unnest(p_numbers) WITH ORDINALITY AS u (number, at)
-    JOIN public.oms_meters m ON upper(btrim(m.meter_number)) = upper(btrim(u.number, E' \t\n\r\f\x0B'))
-    ORDER BY u.at, m.meter_number = u.number DESC, m.meter_number COLLATE "C"
-$$;
+-- The meters of the given numbers, in their order; NULL for those that nobody knows.
+CREATE FUNCTION oms_topology.find_meters(p_numbers text[]) RETURNS integer[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_numbers IS NULL THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY(
+        SELECT (SELECT m.meter_no FROM public.oms_meters m
+                WHERE upper(btrim(m.meter_number)) = upper(btrim(u.number, E' \t\n\r\f\x0B'))
+                ORDER BY m.meter_number = u.number DESC, m.meter_number COLLATE "C" LIMIT 1)
+        FROM unnest(p_numbers) WITH ORDINALITY AS u (number, at) ORDER BY u.at);
+END $$;
 
 -- Registers the meters of the given numbers that nobody knows yet, with what is known of each; gives them.
 CREATE FUNCTION oms_topology.register_meters(p_numbers text[], p_known jsonb[]) RETURNS integer[]

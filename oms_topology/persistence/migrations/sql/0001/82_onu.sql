@@ -221,7 +221,8 @@ BEGIN
           JOIN public.oms_meters m ON m.id = l.oms_meter_id
           WHERE COALESCE(m.status, 'active') = 'active'
           UNION
-          SELECT named_places[f.at], f.meter_no FROM oms_topology.find_meters(named) f) x;
+          SELECT named_places[f.at], f.meter_no
+          FROM unnest(oms_topology.find_meters(named)) WITH ORDINALITY AS f (meter_no, at) WHERE f.meter_no IS NOT NULL) x;
 END $$;
 
 -- Stores the event rows of new signals. A row that the deployed function left for the same event is taken
@@ -230,6 +231,9 @@ CREATE FUNCTION oms_topology.store_onu_events(
     p_parsed jsonb[], p_event_nos integer[], p_are_known boolean[], p_onu_nos integer[], p_meter_nos integer[]
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    missing integer := cardinality(array_positions(p_are_known, false));
+    stored  integer;
 BEGIN
     FOR is_told_apart IN 0 .. 1 LOOP
         INSERT INTO public.onu_events
@@ -250,17 +254,18 @@ BEGIN
           AND (is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = u.event_no))
         ORDER BY u.parsed ->> 'source_event_id' COLLATE "C", u.event_no
         ON CONFLICT (event_id) DO NOTHING;
-        EXIT WHEN NOT EXISTS (
-            SELECT FROM unnest(p_event_nos, p_are_known) AS u (event_no, is_known)
-            WHERE NOT u.is_known AND NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = u.event_no));
+        GET DIAGNOSTICS stored = ROW_COUNT;
+        missing := missing - stored;
+        EXIT WHEN missing = 0;
     END LOOP;
 END $$;
 
 -- What the newest message says of the ONU itself; at one instant power counts.
+-- The rows are locked as they are updated: in the order of the ONUs, which a join by loops keeps.
 CREATE FUNCTION oms_topology.flag_onus(p_onu_nos integer[], p_signal_nos bigint[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
-    PERFORM FROM public.onus WHERE id = ANY (p_onu_nos) ORDER BY id FOR NO KEY UPDATE;
     UPDATE public.onus o
     SET onu_power_flag = u.has_power, onu_power_flag_date = u.occurred_at
     FROM (SELECT DISTINCT ON (u.onu_no) u.onu_no, s.power_status = 'on' AS has_power, s.occurred_at
@@ -334,7 +339,8 @@ END $$;
 
 -- One batch of parsed ONU messages, whole or without their meters; one result for each, in order.
 CREATE FUNCTION oms_topology.record_onu_messages(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     onu_nos integer[] := oms_topology.onus_of(p_parsed);
     found   record;

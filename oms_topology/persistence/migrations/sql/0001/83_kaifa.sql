@@ -526,7 +526,8 @@ END $$;
 
 -- One batch of parsed events, whole or without their meters; one result for each, in order.
 CREATE FUNCTION oms_topology.record_kaifa_events(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     found   record;
     refused integer[];

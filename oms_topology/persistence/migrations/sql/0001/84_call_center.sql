@@ -180,8 +180,7 @@ BEGIN
     WHERE btrim(n.number) <> '';
     registered := oms_topology.register_meters(named, '{}');
     IF registered <> '{}' THEN
-        PERFORM oms_topology.mark_provisional(registered, array_agg(named_by[f.at]), array_agg(f.meter_no))
-        FROM oms_topology.find_meters(named) f;
+        PERFORM oms_topology.mark_provisional(registered, named_by, oms_topology.find_meters(named));
     END IF;
 END $$;
 
@@ -214,7 +213,8 @@ END $$;
 -- One batch of parsed calls, whole or without their meters; one result for each, in order. A call opens or
 -- advances a ticket, so calls go one by one, in the order of the tickets' numbers.
 CREATE FUNCTION oms_topology.record_calls(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     said    record;
     call    record;
