@@ -397,7 +397,7 @@ END $$;
 -- Brings the preorder up to date with the marks that it finds, and holds the topology lock from then on; tells the
 -- segments concerned, and how many meters. Makes no version: that is left to settle(), in the same transaction.
 CREATE FUNCTION oms_topology.settle_marks(OUT touched integer[], OUT meter_count integer)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = auto AS $$
 DECLARE
     roots   integer[];
     marked  integer[];

@@ -175,7 +175,7 @@ $$;
 -- shows a change at an instant that has none any more, a row is appended that says so: "withdrawn".
 CREATE FUNCTION oms_topology.reassess_meters(p_meter_nos integer[], p_from timestamptz, p_signal_no bigint)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto AS $$
 BEGIN
     PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
     ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;

@@ -12,7 +12,8 @@ CREATE TYPE oms_topology.meter_said AS (
 CREATE FUNCTION oms_topology.meters_said(
     p_signal_nos bigint[], p_meter_nos integer[], p_communication_statuses text[], p_metadata jsonb[]
 ) RETURNS oms_topology.meter_said[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     RETURN ARRAY(
         SELECT ROW(row_number() OVER (PARTITION BY u.meter_no ORDER BY s.occurred_at, c.reliability,
@@ -64,7 +65,8 @@ END $$;
 -- One report each of different meters whose rows are locked. Gives the meters whose rows alone cannot
 -- decide their power, because the report came late or without a sound time.
 CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[]) RETURNS integer[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     late integer[];
 BEGIN

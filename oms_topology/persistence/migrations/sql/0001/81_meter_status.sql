@@ -107,7 +107,8 @@ BEGIN
     LEFT JOIN unnest(new_nos, new_keys, new_hashes) AS i (signal_no, key, hash) ON i.key = g.key AND i.hash = g.hash
     LEFT JOIN LATERAL (
         SELECT s.signal_no FROM oms_topology.signal s
-        WHERE i.signal_no IS NULL AND s.source = p_source AND s.source_event_id = g.key AND s.content_hash = g.hash) o ON true;
+        WHERE i.signal_no IS NULL AND s.source = p_source AND s.source_event_id = g.key AND s.content_hash = g.hash LIMIT 1) o
+        ON true;
 END $$;
 
 -- The same for one message: its whole row.

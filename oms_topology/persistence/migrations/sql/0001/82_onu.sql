@@ -159,7 +159,8 @@ $$;
 -- there is and no ONU bears it. A serial that another ONU bears stays there: a serial is of one ONU, and
 -- which of the two has it now is not ours to guess.
 CREATE FUNCTION oms_topology.onus_of(p_parsed jsonb[]) RETURNS integer[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     unknown jsonb[];
 BEGIN
@@ -202,7 +203,7 @@ BEGIN
           UNION ALL
           SELECT o.place::integer, l.meter_id::text
           FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
-          JOIN public.meters l ON l.onu_id = o.onu_no
+          CROSS JOIN LATERAL (SELECT * FROM public.meters l WHERE l.onu_id = o.onu_no OFFSET 0) l
           WHERE l.oms_meter_id IS NULL) n;
     IF named IS NOT NULL THEN
         registered := oms_topology.register_meters(named, ARRAY(
@@ -212,13 +213,14 @@ BEGIN
     SELECT array_agg(x.place), array_agg(x.meter_no) INTO places, meter_nos
     FROM (SELECT o.place, m.meter_no
           FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
-          JOIN public.oms_meters m ON m.onu_id = o.onu_no
+          CROSS JOIN LATERAL (SELECT * FROM public.oms_meters m WHERE m.onu_id = o.onu_no OFFSET 0) m
           WHERE COALESCE(m.status, 'active') = 'active'
           UNION
           SELECT o.place, m.meter_no
           FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
-          JOIN public.meters l ON l.onu_id = o.onu_no
-          JOIN public.oms_meters m ON m.id = l.oms_meter_id
+          CROSS JOIN LATERAL (
+              SELECT m.* FROM public.meters l JOIN public.oms_meters m ON m.id = l.oms_meter_id
+              WHERE l.onu_id = o.onu_no OFFSET 0) m
           WHERE COALESCE(m.status, 'active') = 'active'
           UNION
           SELECT named_places[f.at], f.meter_no
@@ -249,7 +251,7 @@ BEGIN
         FROM unnest(p_parsed, p_event_nos, p_are_known, p_onu_nos, p_meter_nos)
              AS u (parsed, event_no, is_known, onu_no, meter_no)
         CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS details OFFSET 0) d
-        LEFT JOIN public.oms_meters m ON m.meter_no = u.meter_no
+        LEFT JOIN LATERAL (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = u.meter_no LIMIT 1) m ON true
         WHERE NOT u.is_known
           AND (is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = u.event_no))
         ORDER BY u.parsed ->> 'source_event_id' COLLATE "C", u.event_no
@@ -292,7 +294,7 @@ BEGIN
            array_agg(jsonb_build_object('onu_id', p_onu_nos[u.place])) AS metadata
     INTO pair
     FROM unnest(p_places, p_meter_nos) AS u (place, meter_no)
-    JOIN oms_topology.signal s ON s.signal_no = p_signal_nos[u.place]
+    CROSS JOIN LATERAL (SELECT s.* FROM oms_topology.signal s WHERE s.signal_no = p_signal_nos[u.place] LIMIT 1) s
     WHERE s.power_status <> 'unknown';
     IF pair.signal_nos IS NOT NULL THEN
         PERFORM oms_topology.record_meter_reports(pair.signal_nos, pair.meter_nos, pair.communication_statuses, pair.metadata);
@@ -317,15 +319,17 @@ BEGIN
           LEFT JOIN (SELECT f.place, count(*) AS meters,
                             (array_agg(f.meter_no ORDER BY m.meter_number COLLATE "C"))[1] AS first_meter_no
                      FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)
-                     JOIN public.oms_meters m ON m.meter_no = f.meter_no
+                     CROSS JOIN LATERAL (SELECT m.meter_number FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m
                      GROUP BY f.place) m ON m.place = u.place
-          LEFT JOIN public.onu_events e ON e.event_id = left(u.parsed ->> 'source_event_id', 100)
-              AND e.raw_payload = u.parsed -> 'payload') x;
+          LEFT JOIN LATERAL (
+              SELECT e.id FROM public.onu_events e
+              WHERE e.event_id = left(u.parsed ->> 'source_event_id', 100) AND e.raw_payload = u.parsed -> 'payload' LIMIT 1) e ON true) x;
 END $$;
 
 -- Signals that came before without their meters (insert_onu_event_from_json alone) get them now.
 CREATE FUNCTION oms_topology.complete_onu_events(p_signal_nos bigint[], p_first_meter_nos integer[], p_results jsonb[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     UPDATE public.onu_events e SET meter_id = m.id
     FROM unnest(p_signal_nos, p_first_meter_nos) AS u (signal_no, meter_no)
@@ -340,7 +344,7 @@ END $$;
 -- One batch of parsed ONU messages, whole or without their meters; one result for each, in order.
 CREATE FUNCTION oms_topology.record_onu_messages(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     onu_nos integer[] := oms_topology.onus_of(p_parsed);
     found   record;
@@ -365,7 +369,7 @@ BEGIN
                      ORDER BY u.place) AS results
     INTO fresh
     FROM unnest(said.signal_nos, said.are_new, planned.results) WITH ORDINALITY AS u (signal_no, is_new, result, place)
-    LEFT JOIN oms_topology.signal s ON NOT u.is_new AND s.signal_no = u.signal_no;
+    LEFT JOIN LATERAL (SELECT s.result FROM oms_topology.signal s WHERE NOT u.is_new AND s.signal_no = u.signal_no LIMIT 1) s ON true;
 
     PERFORM oms_topology.mark_provisional(
         found.registered, ARRAY(SELECT said.signal_nos[p.place] FROM unnest(found.places) WITH ORDINALITY AS p (place, at) ORDER BY p.at),

@@ -389,7 +389,7 @@ BEGIN
     INSERT INTO public.kaifa_event_users (header_id, user_id, organization)
     SELECT h.id, u.parsed #>> '{details,header_user_id}', u.parsed #>> '{details,organization}'
     FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed)
-    JOIN public.kaifa_event_headers h ON h.event_id = u.event_id;
+    CROSS JOIN LATERAL (SELECT h.id FROM public.kaifa_event_headers h WHERE h.event_id = u.event_id LIMIT 1) h;
 END $$;
 
 -- What hangs on the payloads of events: assets, usage points, names, details and status.
@@ -412,14 +412,14 @@ BEGIN
     CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,assets}') AS a
     LEFT JOIN unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
         ON f.place = u.place AND f.mrid = a ->> 0 AND f.is_asset
-    LEFT JOIN public.oms_meters m ON m.meter_no = f.meter_no;
+    LEFT JOIN LATERAL (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m ON true;
     INSERT INTO public.kaifa_event_usage_points (payload_id, mrid, name, name_type, name_description, meter_id)
     SELECT u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
     FROM unnest(payload_ids, p_parsed) WITH ORDINALITY AS u (payload_id, parsed, place)
     CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,usage_points}') AS a
     LEFT JOIN unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
         ON f.place = u.place AND f.mrid = a ->> 0 AND NOT f.is_asset
-    LEFT JOIN public.oms_meters m ON m.meter_no = f.meter_no;
+    LEFT JOIN LATERAL (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m ON true;
     INSERT INTO public.kaifa_event_names (payload_id, name, name_type, name_description)
     SELECT u.payload_id, a ->> 1, a ->> 2, a ->> 3
     FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
@@ -527,7 +527,7 @@ END $$;
 -- One batch of parsed events, whole or without their meters; one result for each, in order.
 CREATE FUNCTION oms_topology.record_kaifa_events(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     found   record;
     refused integer[];
@@ -560,7 +560,7 @@ BEGIN
     INTO fresh
     FROM unnest(said.signal_nos, said.are_new, planned.are_known, planned.event_ids, planned.results)
          WITH ORDINALITY AS u (signal_no, is_new, is_known, event_id, result, place)
-    LEFT JOIN oms_topology.signal s ON NOT u.is_new AND s.signal_no = u.signal_no;
+    LEFT JOIN LATERAL (SELECT s.result FROM oms_topology.signal s WHERE NOT u.is_new AND s.signal_no = u.signal_no LIMIT 1) s ON true;
 
     PERFORM oms_topology.mark_provisional(found.registered, array_agg(said.signal_nos[f.place]), array_agg(f.meter_no))
     FROM unnest(pair.places, pair.meter_nos) AS f (place, meter_no) WHERE found.registered <> '{}' HAVING count(*) > 0;

@@ -214,7 +214,7 @@ END $$;
 -- advances a ticket, so calls go one by one, in the order of the tickets' numbers.
 CREATE FUNCTION oms_topology.record_calls(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     said    record;
     call    record;
