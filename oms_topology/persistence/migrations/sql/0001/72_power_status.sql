@@ -250,6 +250,7 @@ BEGIN
         last_status_change = GREATEST(m.last_status_change, p.changed_at),
         power_signal_no = p_signal_no, updated_at = clock_timestamp()
     FROM present p WHERE m.meter_no = p.meter_no;
+    PERFORM oms_topology.log_status_change(p_meter_nos);
 END $$;
 
 -- The audit in the order in which things happened: what truly held before and after each report.

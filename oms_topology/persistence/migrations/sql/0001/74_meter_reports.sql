@@ -182,6 +182,7 @@ BEGIN
     NEW.last_power_change := CASE WHEN NEW.last_power_change IS DISTINCT FROM OLD.last_power_change
         THEN NEW.last_power_change ELSE said_at END;
     NEW.power_signal_no := said_no;
+    PERFORM oms_topology.log_status_change(ARRAY[NEW.meter_no]);
     RETURN NEW;
 END $$;
 CREATE TRIGGER oms_topology_foreign_status BEFORE UPDATE ON public.oms_meters

@@ -76,7 +76,7 @@ BEGIN
           AND (m.own_power_at IS NULL OR m.own_power_at < v_at)
           AND (m.last_power_change IS NULL OR m.last_power_change < v_at)
           AND (m.supply_lost_at IS NULL OR m.supply_lost_at < v_at)
-        RETURNING m.id, m.customer_id, m.previous_power_status AS before,
+        RETURNING m.id, m.meter_no, m.customer_id, m.previous_power_status AS before,
             -- unique by event and meter, at a fraction of the cost of a random one
             (v_id_start || (100000000000 + m.meter_no))::uuid AS row_id
     ), audited AS (
@@ -89,6 +89,9 @@ BEGIN
         INSERT INTO oms_topology.scada_event_affected_meter
             (id, scada_event_id, meter_id, meter_status_before, meter_status_after, checked_at)
         SELECT c.row_id, v_event, c.id, c.before, 'off', v_now FROM carried c
+    ), logged AS (
+        INSERT INTO oms_topology.change (kind, meter_nos)
+        SELECT 'status', array_agg(c.meter_no) FROM carried c WHERE c.before IS DISTINCT FROM 'off' HAVING count(*) > 0
     )
     SELECT count(*), count(DISTINCT c.customer_id) + count(*) FILTER (WHERE c.customer_id IS NULL), below - count(*)
     INTO offline, customers, left_over FROM carried c;
@@ -132,7 +135,7 @@ BEGIN
           AND (m.supply_lost_at IS NULL OR m.supply_lost_at < v_at)
           AND (m.supply_lost_at IS NOT NULL OR m.supply_live_at IS NULL OR m.power_status IS DISTINCT FROM 'on')
           AND (p_spared IS NULL OR m.meter_no <> ALL (p_spared))
-        RETURNING m.id, m.previous_power_status AS before, m.power_status AS after,
+        RETURNING m.id, m.meter_no, m.previous_power_status AS before, m.power_status AS after,
             (v_id_start || (100000000000 + m.meter_no))::uuid AS row_id
     ), audited AS (
         INSERT INTO oms_topology.meter_status_event
@@ -145,6 +148,9 @@ BEGIN
             (id, scada_event_id, meter_id, meter_status_before, meter_status_after, checked_at)
         SELECT c.row_id, v_event, c.id, c.before, c.after, v_now
         FROM carried c WHERE c.before = 'off' AND c.after = 'on'
+    ), logged AS (
+        INSERT INTO oms_topology.change (kind, meter_nos)
+        SELECT 'status', array_agg(c.meter_no) FROM carried c WHERE c.before IS DISTINCT FROM c.after HAVING count(*) > 0
     )
     SELECT count(*) FILTER (WHERE c.before = 'off' AND c.after = 'on') INTO restored FROM carried c;
     RETURN restored;
