@@ -269,6 +269,32 @@ class Topology(Changing, Tracing, Constructors):
         other._commit(steps, None)
         return other
 
+    def copy(self, *, topology_version: int | None = None) -> Topology:
+        """Give a network of its own that is as this one is now; its journal begins with it.
+
+        Parameters
+        ----------
+        topology_version : int, optional
+            The :attr:`topology_version` of the copy; that of this one when left out.
+
+        Returns
+        -------
+        Topology
+            It shares the arrays that neither changes; rows are the same as here. About a millisecond for a
+            million meters.
+
+        Examples
+        --------
+        >>> net = Topology.from_text("SS1 > F1 > M1, M2; SS1 > F2")
+        >>> other = net.copy()
+        >>> other.move_meter("M1", "F2")
+        >>> list(net.downstream("F2")), list(other.downstream("F2"))
+        ([], ['M1'])
+        """
+        editor = self._editor.fork()
+        editor.begin_anew(topology_version)
+        return self._with_editor(editor)
+
     def validate(self, *, strict: bool = False) -> list[Finding]:
         """Check the data and the normal state.
 
@@ -360,6 +386,11 @@ class Topology(Changing, Tracing, Constructors):
     def topology_version(self) -> int:
         """The database's version that the network was read at; 0 when it came from elsewhere."""
         return self._editor.network.columns.topology_version
+
+    @property
+    def has_assumed_sources(self) -> bool:
+        """Whether power is taken to enter at topmost devices of parts for which the data name no source."""
+        return bool(self._editor.network.is_assumed.any())
 
     def codes(self, kind: str) -> list[str]:
         """Give the codes of one kind of device (``"feeder"`` ...), in the order of their rows."""

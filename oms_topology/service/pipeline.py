@@ -14,6 +14,7 @@ from oms_topology.persistence.database import Database
 from oms_topology.persistence.explain import explain_meter
 from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
+from oms_topology.service.following import followed
 from oms_topology.service.intake import read_messages
 
 if TYPE_CHECKING:
@@ -169,10 +170,14 @@ class Pipeline:
 
     @property
     def topology(self) -> Topology:
-        """The network as the tables say it now; loaded anew when they have changed."""
-        version = self._store.topology_version()
-        if self._topology is None or self._topology.topology_version != version:
+        """The network as the tables say it now; one that was given before stays as it was.
+
+        Milliseconds after switches were thrown, or a few meters or devices moved; else it is loaded anew.
+        """
+        if self._topology is None:
             self._topology = Topology.from_postgres(self._database)
+        elif self._topology.topology_version != self._store.topology_version():
+            self._topology = followed(self._database, self._topology).topology
         return self._topology
 
     def explain(self, meter_number: str) -> Explanation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +73,13 @@ class Editor:
             other.version = self.version
             other.journal = self.journal.copy()
         return other
+
+    def begin_anew(self, topology_version: int | None) -> None:
+        """Forget what was changed so far, and that it was, and stand for a version of a database."""
+        self.version = 0
+        self.journal = Journal()
+        if topology_version is not None:
+            self.network.columns = replace(self.network.columns, topology_version=topology_version)
 
     def _take_copies(self, original: Editor) -> None:
         network = original.network.fork()
