@@ -53,8 +53,9 @@ def followed(database: Database, topology: Topology) -> Followed:
     Returns
     -------
     Followed
-        The same network where nothing has changed; else one that is equal to what :meth:`~oms_topology.Topology.from_postgres` gives now, but for the order of meters on
-        one device, and for names, coordinates and customers of what has kept its place.
+        The same network where nothing has changed. Else one that is equal to what
+        :meth:`~oms_topology.Topology.from_postgres` gives now, but for the order of meters on one device,
+        and for names, coordinates and customers of what has kept its place.
 
     Raises
     ------

@@ -78,6 +78,15 @@ def test_a_trip_is_told_with_each_meter_once(grid: Grid, feed: ChangeFeed) -> No
     assert power(feed.poll()) == dict.fromkeys(["M1", "M4", "M8", "M9"], "off")  # M1 and M4 had two supplies
 
 
+def test_meters_own_reports_are_told_where_they_change_something(grid: Grid, feed: ChangeFeed) -> None:
+    grid.say(["M6", "M7"], "off", 0, event_id="onu_1")
+    assert power(feed.poll()) == {"M6": "off", "M7": "off"}
+    grid.say(["M6", "M7"], "off", 1, event_id="onu_2")
+    assert not feed.poll()
+    grid.say(["M6"], "on", 0.5, event_id="onu_3")  # late, and so looked at
+    assert power(feed.poll()) == {"M6": "off"}
+
+
 def test_a_late_report_is_told(grid: Grid, feed: ChangeFeed) -> None:
     grid.through_sql(event(feeder="F2", minute=5))
     grid.through_sql(event(feeder="F2", minute=9, alarm="Energized"))

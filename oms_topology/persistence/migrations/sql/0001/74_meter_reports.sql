@@ -70,6 +70,7 @@ SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_merge
 DECLARE
     late integer[];
 BEGIN
+    PERFORM set_config('oms_topology.logs_status', 'on', true);
     WITH target AS MATERIALIZED (
         SELECT w.*, m.id, m.power_status AS power_before, m.communication_status AS communication_before,
                COALESCE(w.power_status IS NOT NULL AND w.is_sound
@@ -114,8 +115,15 @@ BEGIN
                    t.communication_before, t.communication_status, NULL
             WHERE t.sets_communication AND t.communication_before IS DISTINCT FROM t.communication_status
               AND t.communication_before IN ('online', 'offline')) e
+    ), logged AS (
+        INSERT INTO oms_topology.change (kind, meter_nos)
+        SELECT 'status', array_agg(t.meter_no) FROM target t
+        WHERE t.sets_power AND t.power_before IS DISTINCT FROM t.power
+           OR t.sets_communication AND t.communication_before IS DISTINCT FROM t.communication_status
+        HAVING count(*) > 0
     )
     SELECT array_agg(t.meter_no) INTO late FROM target t WHERE t.power_status IS NOT NULL AND NOT t.sets_power;
+    PERFORM set_config('oms_topology.logs_status', 'off', true);
     RETURN COALESCE(late, '{}');
 END $$;
 
