@@ -317,7 +317,7 @@ class _Bell:
 
 
 def _listen(connection: psycopg.Connection[Any], bell: _Bell, timeout_s: float) -> None:
-    """Wait until the server sends something, or has rung the bell since the last time, or the time is over."""
+    """Wait until the server sends something, or has rung since the last time, or the time is over."""
     if not bell.is_rung and timeout_s > 0:
         with DefaultSelector() as selector:
             selector.register(connection.fileno(), EVENT_READ)
