@@ -15,6 +15,7 @@ BENCHMARKS = (
     "benchmarks.database.floor",
     "benchmarks.database.growth",
     "benchmarks.database.load",
+    "benchmarks.database.feed",
     "benchmarks.database.embedded_start",
 )
 
