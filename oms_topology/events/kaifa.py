@@ -7,15 +7,14 @@ gives to the SQL door, where ``oms_topology.parse_kaifa`` reads the same.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from oms_topology.errors import SignalParseError
 from oms_topology.events.end_device_events import Meaning, meaning_of_end_device_event
-from oms_topology.events.fields import BLANKS, event_time
-from oms_topology.events.json_text import canonical_text, hash_of_texts
+from oms_topology.events.fields import event_time
+from oms_topology.events.json_text import hash_of_texts
+from oms_topology.events.nodes import inner_node, local_name, node_text, objects_of, plain_node
 from oms_topology.model import (
     CommunicationStatus,
     DeviceKind,
@@ -57,7 +56,6 @@ _EVENT_FIELDS = (
 _MAX_MRID = 100
 _MAX_KEY = 400
 _MAX_NESTING = 8
-_PREFIX = re.compile(r"[\w.-]+:([^\"\\]+)")
 _HEADER_NAMES = {
     "Verb": "verb",
     "Noun": "noun",
@@ -144,46 +142,38 @@ def _with_troubles(signal: Signal, troubles: list[tuple[int, SignalParseError]])
 def _events(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> list[dict[str, Any]]:
     payload = message.get("payload")
     if isinstance(payload, (dict, list)) and not _holds_end_device_events(payload):
-        return [{**message, "payload": event} for event in _objects(payload)]
+        return [{**message, "payload": event} for event in objects_of(payload)]
     place: Any = message
     for name in ("Envelope", "Body", "EventMessage"):
-        place = _inner(place, name) or place
-    header = _renamed(_inner(place, "Header") or _inner(place, "header") or {}, _HEADER_NAMES)
+        place = inner_node(place, name) or place
+    header = _renamed(inner_node(place, "Header") or inner_node(place, "header") or {}, _HEADER_NAMES)
     top = {"message_type": "EndDeviceEvent", "header": header}
     original = {name: envelope[name] for name in _ORIGINAL if name in envelope}
     if original:
         top["original_message"] = original
-    payload = _inner(place, "Payload") or _inner(place, "payload") or place
+    payload = inner_node(place, "Payload") or inner_node(place, "payload") or place
     return [{**top, "payload": _renamed(event, _EVENT_NAMES)} for event in _end_device_events(payload)]
 
 
 def _holds_end_device_events(payload: Any) -> bool:
     return isinstance(payload, dict) and any(
-        _local_name(key) in ("EndDeviceEvents", "EndDeviceEvent") for key in payload
+        local_name(key) in ("EndDeviceEvents", "EndDeviceEvent") for key in payload
     )
-
-
-def _inner(place: Any, name: str) -> Any:
-    if not isinstance(place, dict):
-        return None
-    if name in place:
-        return place[name]
-    return next((place[key] for key in place if ":" in key and key.rpartition(":")[2] == name), None)
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(node, dict):
         return {}
     new_name = names.get
-    return {new_name(local, local): value for local, value in _plain(node).items()}
+    return {new_name(local, local): value for local, value in plain_node(node).items()}
 
 
 def _end_device_events(place: Any, depth: int = _MAX_NESTING) -> Iterator[Mapping[str, Any]]:
-    for node in _objects(place) if depth else ():
-        inner = _inner(node, "EndDeviceEvents") or _inner(node, "EndDeviceEvent")
+    for node in objects_of(place) if depth else ():
+        inner = inner_node(node, "EndDeviceEvents") or inner_node(node, "EndDeviceEvent")
         if inner is not None:
             yield from _end_device_events(inner, depth - 1)
-        elif not _MARKS.isdisjoint(map(_local_name, node)):
+        elif not _MARKS.isdisjoint(map(local_name, node)):
             yield node
 
 
@@ -192,63 +182,21 @@ _MARKS = frozenset(
 )
 
 
-# -- nodes of the consumer's form: one element as object or list, prefixed or not
-
-
-def _objects(node: Any) -> list[dict[str, Any]]:
-    if type(node) is dict:
-        return [node]
-    return [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
-
-
-def _plain(node: Any) -> Mapping[str, Any]:
-    """Give a node with its keys without prefixes; of two that become one the last in order of length wins."""
-    if not isinstance(node, dict):
-        return {}
-    if ":" not in "".join(node):
-        return node
-    plain = {_local_name(key): value for key, value in node.items()}
-    if len(plain) < len(node):
-        ordered = sorted(node, key=lambda key: (len(key.encode()), key.encode()))
-        plain = {_local_name(key): node[key] for key in ordered}
-    return plain
-
-
-@lru_cache(maxsize=512)
-def _local_name(key: str) -> str:
-    match = _PREFIX.fullmatch(key)
-    return match[1] if match else key
-
-
-def _text(node: Mapping[str, Any], name: str) -> str | None:
-    value = node.get(name)
-    if type(value) is str and value and value[0] > " " and value[-1] > " ":
-        return value
-    if isinstance(value, list):
-        value = value[0] if value else None
-    if isinstance(value, dict):
-        value = _plain(value).get("#text")
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else canonical_text(value)
-    return text.strip(BLANKS) or None
-
-
 def _mrids(node: Any) -> list[str]:
-    mrids = [_text(_plain(item), "mRID") for item in _objects(node)]
+    mrids = [node_text(plain_node(item), "mRID") for item in objects_of(node)]
     return [mrid for mrid in mrids if mrid and len(mrid) <= _MAX_MRID]
 
 
 def _type(payload: Mapping[str, Any]) -> str | None:
     node = payload.get("event_type")
     if isinstance(node, dict):
-        return _text(node, "@ref") or _text(node, "ref") or _text(payload, "event_type")
-    return _text(payload, "event_type")
+        return node_text(node, "@ref") or node_text(node, "ref") or node_text(payload, "event_type")
+    return node_text(payload, "event_type")
 
 
 def _measured(payload: Mapping[str, Any]) -> list[str | None]:
-    nodes = [_plain(item) for item in _objects(payload.get("event_details"))]
-    return [_text(node, name) for node in nodes for name in ("name", "value")]
+    nodes = [plain_node(item) for item in objects_of(payload.get("event_details"))]
+    return [node_text(node, name) for node in nodes for name in ("name", "value")]
 
 
 # -- one event
@@ -257,7 +205,7 @@ def _measured(payload: Mapping[str, Any]) -> list[str | None]:
 def _signal(
     event: dict[str, Any], envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo
 ) -> Signal:
-    header, payload = _plain(event.get("header")), _plain(event["payload"])
+    header, payload = plain_node(event.get("header")), plain_node(event["payload"])
     assets, points = _mrids(payload.get("assets")), _mrids(payload.get("usage_point"))
     kind = _type(payload)
     if not assets and not points:
@@ -265,20 +213,20 @@ def _signal(
         raise SignalParseError(Source.KAIFA, "payload.assets", reason)
     if kind is None:
         raise SignalParseError(Source.KAIFA, "payload.event_type", "missing")
-    status = _plain(payload.get("status"))
-    created = _text(payload, "created_date_time") or _text(status, "dateTime")
-    clocks = (_text(header, "timestamp"), _text(event, "timestamp"), envelope.get("timestamp"))
+    status = plain_node(payload.get("status"))
+    created = node_text(payload, "created_date_time") or node_text(status, "dateTime")
+    clocks = (node_text(header, "timestamp"), node_text(event, "timestamp"), envelope.get("timestamp"))
     occurred_at, sent_at, is_sound, reported_at, clock_troubles = _event_time(
         created, clocks, received_at, zone
     )
     troubles: list[SignalFinding] = []
     details = _details(event, header, payload, kind, troubles)
-    state = _text(status, "value")
+    state = node_text(status, "value")
     meaning = _meaning(kind, state, troubles)
     troubles += clock_troubles
     digest = hash_of_texts(
         [
-            *(created, kind, state, _text(header, "message_id"), _text(payload, "event_id")),
+            *(created, kind, state, node_text(header, "message_id"), node_text(payload, "event_id")),
             *(details["severity"], details["reason"]),
             *(str(len(assets)), *assets),
             *(str(len(points)), *points),
@@ -330,14 +278,14 @@ def _details(
     kind: str,
     troubles: list[SignalFinding],
 ) -> dict[str, Any]:
-    details: dict[str, Any] = {"message_type": _text(event, "message_type"), "event_type_ref": kind}
+    details: dict[str, Any] = {"message_type": node_text(event, "message_type"), "event_type_ref": kind}
     for place, fields in (
         (header, _HEADER_FIELDS),
-        (_plain(header.get("user")), _USER_FIELDS),
+        (plain_node(header.get("user")), _USER_FIELDS),
         (payload, _EVENT_FIELDS),
     ):
         for key, name, _ in fields:
-            details[key] = _text(place, name)
+            details[key] = node_text(place, name)
     for key, max_length in _LENGTHS:
         said = details[key]
         if said and len(said) > max_length:

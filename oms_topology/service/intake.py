@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oms_topology.errors import SignalParseError
 from oms_topology.events import parse
 from oms_topology.events.json_text import json_text
+from oms_topology.events.kaifa_records import kaifa_records
 from oms_topology.events.parse import decode
 from oms_topology.model import PowerStatus, Receipt, Source
 from oms_topology.persistence.parsed_form import parsed_form
@@ -110,7 +111,9 @@ def read_messages(
             continue
         for signal in signals:
             form = parsed_form(signal)
-            if source in _WITH_MESSAGE:
+            if source == Source.KAIFA:
+                form["records"] = kaifa_records(signal.payload, zone)
+            elif source in _WITH_MESSAGE:
                 form["message"] = decode(source, payload)
             intake.signals.append(signal)
             forms.append(form)

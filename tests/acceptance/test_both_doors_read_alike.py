@@ -7,6 +7,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from oms_topology.events import parse
 from oms_topology.events.call_center import tidy_meter_number
 from oms_topology.events.end_device_events import _meanings
 from oms_topology.events.json_text import canonical_text, hash_of_texts
+from oms_topology.events.kaifa_records import kaifa_records
 from oms_topology.persistence.parsed_form import parsed_form
 from tests.acceptance.scada_grid import at
 
@@ -45,10 +47,12 @@ BY_SQL = {
     # As record_kaifa takes a message apart.
     "kaifa": """
         SELECT CASE WHEN u.error IS NOT NULL THEN jsonb_build_object('error', u.error) ELSE COALESCE(
-            (SELECT jsonb_agg(oms_topology.parse_kaifa(e.event, oms_topology.without_prefixes(e.event),
-                                                       u.envelope, m.at) ORDER BY l.place)
+            (SELECT jsonb_agg(CASE WHEN p.form ? 'error' THEN p.form
+                              ELSE (oms_topology.with_kaifa_records(ARRAY[p.form]))[1] END ORDER BY l.place)
              FROM oms_topology.xml_list(u.event -> 'payload') l
-             CROSS JOIN LATERAL (SELECT u.event || jsonb_build_object('payload', l.item) AS event) e),
+             CROSS JOIN LATERAL (SELECT u.event || jsonb_build_object('payload', l.item) AS event) e
+             CROSS JOIN LATERAL (SELECT oms_topology.parse_kaifa(
+                 e.event, oms_topology.without_prefixes(e.event), u.envelope, m.at) AS form) p),
             '{"error": {"field": "payload", "reason": "missing or not an object"}}') END
         FROM (SELECT %s::jsonb AS message, %s::timestamptz AS at) m
         CROSS JOIN LATERAL oms_topology.unwrap(m.message) u
@@ -71,6 +75,9 @@ def read_by_python(source: str, message: str) -> Any:
     except SignalParseError as error:
         return {"error": {"field": error.field, "reason": error.reason}}
     forms = [parsed_form(signal) for signal in signals]
+    if source == "kaifa":
+        for form, signal in zip(forms, signals, strict=True):
+            form["records"] = kaifa_records(signal.payload, ZoneInfo("UTC"))
     return json.loads(canonical_text(forms), parse_float=Decimal) if source == "kaifa" else as_json(forms[0])
 
 
@@ -127,8 +134,11 @@ def test_soap_becomes_what_the_consumer_makes_of_it(connection: psycopg.Connecti
     by_sql = read_by_sql(connection, "kaifa", (PAYLOADS / "kaifa_power_outage.function.json").read_text())
     for name in ("kaifa_power_outage.soap.xml", "kaifa_power_outage.kafka.json"):
         by_python = read_by_python("kaifa", (PAYLOADS / name).read_text())
-        for key in by_sql[0].keys() - {"payload"}:
+        for key in by_sql[0].keys() - {"payload", "records"}:
             assert by_python[0][key] == by_sql[0][key], key
+        # What wrapped it is not the event's.
+        envelopes = {"metadata": [None, None], "original": [None] * 4}
+        assert by_python[0]["records"] | envelopes == by_sql[0]["records"] | envelopes
         # What is stored of it in the deployed tables: the same, but for the prefixes inside.
         row = connection.execute(
             "SELECT oms_topology.without_prefixes(%s::jsonb), oms_topology.without_prefixes(%s::jsonb)",
