@@ -1,4 +1,4 @@
-"""Where supply trees are written: blocks of arrays that are appended and never changed again."""
+"""Where supply trees are written: blocks of arrays that nobody changes while somebody may read them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ UNCHANGED, WROTE = 4, 16
 
 
 class Arena:
-    """Append-only storage of supply trees, shared by all states and versions that descend from one network.
+    """Storage of supply trees, shared by all states and versions that descend from one network.
 
     A *block* is one tree in preorder: a run of places, one a device. Beside it stands a *layout*, a run of
     numbers that say where in ``meter_at`` the meters of each place begin; a state knows for every tree the
     offset from place to layout. A change writes a block, or only a layout, anew behind all others and then
-    points the state at it; who still holds the old one reads on undisturbed.
+    points the state at it; who still holds the old one reads on undisturbed. Only a layout that was
+    written since the last answer was given is changed where it stands.
 
     Parameters
     ----------
     places, meters : int
         How many places and meters there shall be room for at the beginning. Room that is not used
-        costs address space only.
+        costs address space, and what large pages round up.
 
     Attributes
     ----------
