@@ -375,35 +375,67 @@ def _is_alike(state: Arrays, twin: Arrays, device: int) -> bool:
 
 
 @compiled
+def _can_move(state: Arrays, device: int, target: int) -> bool:
+    """Tell whether a fed subtree and what shall feed it both have supply, and stand apart."""
+    top, above = state.position[device], state.position[target]
+    if top < 0 or above < 0 or state.parent[top] < 0:
+        return False
+    return bool(not top <= above < top + state.size[top])
+
+
+@compiled
+def _room_to_move(state: Arrays, device: int, target: int) -> tuple[int, int]:
+    """Count the places and meters that moving a subtree writes at the most."""
+    old = root_of(state.parent, state.position[device])
+    new = root_of(state.parent, state.position[target])
+    return 2 * state.size[old] + state.size[new], 2 * meters_of(state, old) + meters_of(state, new)
+
+
+@compiled
+def _moved(state: Arrays, device: int, target: int) -> tuple[int, int]:
+    """Feed a subtree from another device; returns where the tree that it left and its new one begin."""
+    top, above = state.position[device], state.position[target]
+    old, new = root_of(state.parent, top), root_of(state.parent, above)
+    rest = _without(state, top)
+    if new == old:
+        above += rest - old - (state.size[top] if above > top else 0)
+    base = _with(state, top, above)
+    if new != old:
+        _stand(state, rest, False)
+    _stand(state, base, False)
+    return rest if new != old else base, base
+
+
+@compiled
 def refeed(state: Any, twin: Any, device: int, target: int) -> int:
-    """Feed a subtree with supply from another device with supply, in two states that share both trees.
+    """Feed a subtree with supply from another device with supply, in two states; shared trees stay so.
 
     Returns
     -------
     int
-        0; ``NOT_PLAIN`` where they do not share the trees or one has no supply, or the new feed
-        stands in the subtree.
+        0; ``NOT_PLAIN`` where one has no supply, the states feed the device from different sides, or the
+        new feed stands in the subtree.
     """
     mine, other = arrays_of(state), arrays_of(twin)
-    top, above = mine.position[device], mine.position[target]
-    if top < 0 or above < 0 or top <= above < top + mine.size[top]:
+    if not (_can_move(mine, device, target) and _can_move(other, device, target)):
         return NOT_PLAIN
-    if not (_is_alike(mine, other, device) and _is_alike(mine, other, target)):
+    if (
+        mine.device_at[mine.parent[mine.position[device]]]
+        != (other.device_at[other.parent[other.position[device]]])
+    ):
         return NOT_PLAIN
-    old, new = root_of(mine.parent, top), root_of(mine.parent, above)
-    if old == top:
-        return NOT_PLAIN
-    places, meters = 2 * mine.size[old] + mine.size[new], 2 * meters_of(mine, old) + meters_of(mine, new)
+    places, meters = _room_to_move(mine, device, target)
+    more_places, more_meters = _room_to_move(other, device, target)
+    places, meters = places + more_places, meters + more_meters
     if not _has_room(mine, places, meters) or mine.used[3] + 4 > len(other.layout):
         return FULL
-    rest = _without(mine, top)
-    if new == old:
-        above += rest - old - (mine.size[top] if above > top else 0)
-    base = _with(mine, top, above)
-    for block in (base, rest) if new != old else (base, base):
-        _stand(mine, block, False)
-        _stand(other, block, False)
-        other.layout[mine.tree[block]] = mine.layout[mine.tree[block]]
+    if _is_alike(mine, other, device) and _is_alike(mine, other, target):
+        for block in _moved(mine, device, target):
+            _stand(other, block, False)
+            other.layout[mine.tree[block]] = mine.layout[mine.tree[block]]
+    else:
+        _moved(mine, device, target)
+        _moved(other, device, target)
     return 0
 
 
