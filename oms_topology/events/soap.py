@@ -65,7 +65,8 @@ def _element(text: str | bytes) -> Element:
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
-    parser.Parse(text, True)
+    # Cheaper than from str.
+    parser.Parse(text.encode() if isinstance(text, str) else text, True)
     return builder.close()
 
 
