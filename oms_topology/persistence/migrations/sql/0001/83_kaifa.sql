@@ -496,12 +496,14 @@ BEGIN
           FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
           LEFT JOIN (SELECT f.place, count(*) AS meters FROM unnest(p_places) AS f (place) GROUP BY f.place) m ON m.place = u.place
           LEFT JOIN LATERAL (
-              SELECT h.event_id
-              FROM public.kaifa_event_headers h
-              JOIN public.kaifa_event_payloads p ON p.event_id = h.event_id
-              WHERE h.message_id = u.parsed #>> '{details,message_id}' AND p.event_id_value = u.parsed #>> '{details,event_id}'
-                AND NOT EXISTS (SELECT FROM oms_topology.signal s WHERE s.record_id = h.event_id::text AND s.source = 'kaifa')
-              LIMIT 1) k ON true) x;
+              SELECT h.event_id FROM public.kaifa_event_headers h
+              WHERE h.message_id = u.parsed #>> '{details,message_id}' LIMIT 1) h ON true
+          LEFT JOIN LATERAL (
+              SELECT p.event_id FROM public.kaifa_event_payloads p
+              WHERE p.event_id = h.event_id AND p.event_id_value = u.parsed #>> '{details,event_id}' LIMIT 1) p ON true
+          LEFT JOIN LATERAL (
+              SELECT p.event_id WHERE NOT EXISTS (
+                  SELECT FROM oms_topology.signal s WHERE s.record_id = p.event_id::text AND s.source = 'kaifa')) k ON true) x;
 END $$;
 
 -- Records what events say of their meters, places being those of p_signal_nos.
