@@ -280,22 +280,20 @@ BEGIN
            OR o.onu_power_flag_date = u.occurred_at AND u.has_power);
 END $$;
 
--- Carries the power of ONUs to their meters, places being those of p_signal_nos. Its last words are its
--- last: an ONU without power is offline from then on.
+-- Records what ONU messages say of their meters, places being those of p_signal_nos.
 CREATE FUNCTION oms_topology.sync_onu_meters(
-    p_signal_nos bigint[], p_onu_nos integer[], p_places integer[], p_meter_nos integer[]
+    p_signal_nos bigint[], p_parsed jsonb[], p_onu_nos integer[], p_places integer[], p_meter_nos integer[]
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     pair record;
 BEGIN
-    SELECT array_agg(s.signal_no) AS signal_nos, array_agg(u.meter_no) AS meter_nos,
-           array_agg(CASE s.power_status WHEN 'on' THEN 'online' ELSE 'offline' END) AS communication_statuses,
+    SELECT array_agg(p_signal_nos[u.place]) AS signal_nos, array_agg(u.meter_no) AS meter_nos,
+           array_agg(u.parsed ->> 'communication_status') AS communication_statuses,
            array_agg(jsonb_build_object('onu_id', p_onu_nos[u.place])) AS metadata
     INTO pair
-    FROM unnest(p_places, p_meter_nos) AS u (place, meter_no)
-    CROSS JOIN LATERAL (SELECT s.* FROM oms_topology.signal s WHERE s.signal_no = p_signal_nos[u.place] LIMIT 1) s
-    WHERE s.power_status <> 'unknown';
+    FROM (SELECT f.place, f.meter_no, p_parsed[f.place] AS parsed FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)) u
+    WHERE u.parsed ->> 'power_status' <> 'unknown' OR u.parsed ->> 'communication_status' IS NOT NULL;
     IF pair.signal_nos IS NOT NULL THEN
         PERFORM oms_topology.record_meter_reports(pair.signal_nos, pair.meter_nos, pair.communication_statuses, pair.metadata);
     END IF;
@@ -374,7 +372,7 @@ BEGIN
     PERFORM oms_topology.mark_provisional(
         found.registered, ARRAY(SELECT said.signal_nos[p.place] FROM unnest(found.places) WITH ORDINALITY AS p (place, at) ORDER BY p.at),
         found.meter_nos) WHERE found.registered <> '{}';
-    PERFORM oms_topology.sync_onu_meters(said.signal_nos, onu_nos, array_agg(f.place), array_agg(f.meter_no))
+    PERFORM oms_topology.sync_onu_meters(said.signal_nos, p_parsed, onu_nos, array_agg(f.place), array_agg(f.meter_no))
     FROM unnest(found.places, found.meter_nos) AS f (place, meter_no)
     JOIN unnest(fresh.places || fresh.late_places) AS w (place) ON w.place = f.place
     HAVING count(*) > 0;
