@@ -30,11 +30,12 @@ __all__ = ["main", "measure"]
 _SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
 _WRITERS = 8
 _NETWORK = (
-    "INSERT INTO network_substations (substation_id, name) VALUES ('SS1', 'SS1')",
-    "INSERT INTO network_feeders (feeder_id, substation_id, name) SELECT 'F' || f, s.id, 'F' || f"
-    " FROM network_substations s, generate_series(1, 100) f",
+    "INSERT INTO network_substations (substation_id, name)"
+    " SELECT 'SS' || n, '' FROM generate_series(1, 50) n",
+    "INSERT INTO network_feeders (feeder_id, substation_id, name) SELECT 'F' || f, s.id, ''"
+    " FROM generate_series(1, 500) f JOIN network_substations s ON s.substation_id = 'SS' || 1 + f % 50",
     "INSERT INTO oms_meters (meter_number, feeder_id) SELECT 'M' || g, f.id FROM generate_series(1, %s) g"
-    " JOIN network_feeders f ON f.feeder_id = 'F' || 1 + g %% 100",
+    " JOIN network_feeders f ON f.feeder_id = 'F' || 1 + g %% 500",
     "SELECT oms_topology.settle()",
 )
 _CHANGED = (
@@ -63,7 +64,7 @@ def measure(*, meters: int, rounds: int, transactions: int) -> dict[str, Any]:
             database.upgrade()
             with psycopg.connect(server.conninfo("oms"), autocommit=True) as connection:
                 for statement in _NETWORK:
-                    connection.execute(statement, (meters,) if "%s" in statement else None)
+                    connection.execute(statement, (meters,) if "%s)" in statement else None)
                 connection.execute("VACUUM ANALYZE")
                 return {
                     "meters": meters,
@@ -108,7 +109,8 @@ def _following(database: Database, connection: psycopg.Connection[Any], rounds: 
         connection.execute("SELECT oms_topology.settle()")
         began = time.perf_counter()
         net, changes = followed(database, net)
-        taken["ten_moved_ms"].append(1000 * (time.perf_counter() - began))
+        if number:  # the first one loads what the others find loaded
+            taken["ten_moved_ms"].append(1000 * (time.perf_counter() - began))
         if changes is None or len(changes.meters_now) != 10:
             raise RuntimeError("The network was loaded anew.")
     return {name: round(statistics.median(values), 2) for name, values in taken.items()}
