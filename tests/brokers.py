@@ -32,6 +32,7 @@ class LiveBroker:
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         self._sent: dict[tuple[str, int], list[bytes]] = {}
+        self._partitions: dict[str, int] = {}
 
     @property
     def can_be_killed(self) -> bool:
@@ -68,8 +69,8 @@ class LiveBroker:
     def restart(self) -> None:
         """Start it again with the log that it had."""
         self.start()
-        for topic in {topic for topic, _ in self._sent}:
-            self.create_topic(topic)
+        for topic, partitions in self._partitions.items():
+            self.create_topic(topic, partitions=partitions)
         for (topic, partition), payloads in self._sent.items():
             self._produce(topic, partition, payloads)
 
@@ -78,6 +79,7 @@ class LiveBroker:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient, NewTopic
 
+        self._partitions[topic] = partitions
         client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         for future in client.create_topics([NewTopic(topic, partitions, 1)]).values():
             try:

@@ -26,7 +26,7 @@ from oms_topology.persistence.embedded.locks import is_locked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TESTED_MAJORS", "LiveServer", "in_ci", "installations", "live_server", "missing"]
+__all__ = ["TESTED_MAJORS", "LiveServer", "in_ci", "installations", "live_server", "missing", "roomy_place"]
 
 TESTED_MAJORS = (13, 14, 15, 18)
 TEMPLATE = "oms_template"
@@ -88,7 +88,7 @@ class LiveServer:
 def live_server(binaries: Path | None = None) -> Iterator[LiveServer]:
     """Start a server in a temporary directory, and remove both at the end: the body of a fixture."""
     _sweep()
-    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_place()))
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=roomy_place()))
     try:
         live = LiveServer(EmbeddedServer.start(home, binaries=binaries, settings=_SETTINGS))
         try:
@@ -126,7 +126,8 @@ def in_ci() -> bool:
     return os.environ.get("CI") == "true"
 
 
-def _place() -> Path:
+def roomy_place() -> Path:
+    """Give the directory for data that a test throws away."""
     # A thousand files per database: in memory that is 20 ms, on a busy disk 300.
     try:
         in_memory = shutil.disk_usage(_IN_MEMORY).free > _ENOUGH_BYTES
@@ -136,7 +137,7 @@ def _place() -> Path:
 
 
 def _sweep() -> None:
-    for home in _place().glob(f"{_PREFIX}*"):
+    for home in roomy_place().glob(f"{_PREFIX}*"):
         try:
             # Younger ones may be about to be locked by another test process.
             stale = time.time() - home.stat().st_mtime > 60 and not is_locked(home / "users.lock")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,15 @@ class Member:
         except OSError:
             return 0, ""
 
+    def counted(self) -> dict[str, int]:
+        """How many messages it has taken in, by what became of them."""
+        found = re.findall(
+            r'^oms_topology_consumer_messages_total{outcome="(\w+)".* (\d+)\.0$',
+            self.ask("/metrics")[1],
+            re.M,
+        )
+        return {outcome: int(count) for outcome, count in found}
+
     def kill(self) -> None:
         """End it at once; only what is committed remains."""
         self.process.kill()
@@ -65,8 +75,9 @@ class Member:
 class Trial:
     """A database, a broker, and names of topics and groups that nobody else uses."""
 
-    def __init__(self, database: Database, broker: LiveBroker) -> None:
+    def __init__(self, database: Database, broker: LiveBroker, *, partitions: int = PARTITIONS) -> None:
         self.database = database
+        self.partitions = partitions
         self.broker = broker
         self.prefix = f"t{uuid4().hex[:8]}-"
         self.settings = ConsumerSettings(
@@ -76,8 +87,9 @@ class Trial:
 
     def send(self, provider: str, payloads: Sequence[bytes]) -> None:
         """Send messages to a provider's topic, in turn to its partitions."""
-        self.broker.create_topic(self.settings.stream(provider).topic)
-        self.broker.send(self.settings.stream(provider).topic, payloads)
+        topic = self.settings.stream(provider).topic
+        self.broker.create_topic(topic, partitions=self.partitions)
+        self.broker.send(topic, payloads, partitions=self.partitions)
 
     def start(self, *providers: str, more: Sequence[str] = (), address: str | None = None) -> Member:
         """Start a member for providers."""
@@ -99,7 +111,7 @@ class Trial:
     def ends(self, provider: str) -> dict[int, int]:
         """Where the sent messages end."""
         topic = self.settings.stream(provider).topic
-        ends = {partition: self.broker.end(topic, partition) for partition in range(PARTITIONS)}
+        ends = {partition: self.broker.end(topic, partition) for partition in range(self.partitions)}
         return {partition: end for partition, end in ends.items() if end}
 
     def is_done(self, provider: str) -> bool:
