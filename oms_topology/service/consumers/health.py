@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from oms_topology.service.consumers.metrics import ConsumerMetrics, IntakeMetrics
+    from oms_topology.service.consumers.metrics import ConsumerMetrics, LoopMetrics
 
 __all__ = ["HealthServer"]
 
@@ -74,7 +74,7 @@ def _handler(metrics: ConsumerMetrics) -> type[BaseHTTPRequestHandler]:
             if self.path == "/metrics":
                 self._answer(200, metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
             elif self.path in ("/health/live", "/health/ready"):
-                told = {name: _state(intake) for name, intake in tuple(metrics.intakes.items())}
+                told = {name: _state(loop) for name, loop in tuple(metrics.loops.items())}
                 question = "is_live" if self.path.endswith("live") else "is_ready"
                 is_well = bool(told) and all(state[question] for state in told.values())
                 body = json.dumps({"sources": told}).encode()
@@ -95,12 +95,12 @@ def _handler(metrics: ConsumerMetrics) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _state(intake: IntakeMetrics) -> dict[str, Any]:
-    is_live = time.monotonic() - intake.turned_at < _STUCK_AFTER_S
+def _state(loop: LoopMetrics) -> dict[str, Any]:
+    is_live = time.monotonic() - loop.turned_at < _STUCK_AFTER_S
     return {
         "is_live": is_live,
-        "is_ready": is_live and intake.is_connected and not intake.is_paused,
-        "broker_connected": intake.is_connected,
-        "waits_for_database": intake.is_paused,
-        "lag_messages": sum(intake.lag.values()),
+        "is_ready": is_live and loop.is_connected and not loop.is_paused,
+        "broker_connected": loop.is_connected,
+        "waits_for_database": loop.is_paused,
+        "lag_messages": sum(loop.lag.values()),
     }

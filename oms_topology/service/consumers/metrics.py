@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oms_topology.model import Receipt, StreamPosition
     from oms_topology.service.consumers.source import MessageSource
 
-__all__ = ["ConsumerMetrics", "IntakeMetrics"]
+__all__ = ["ConsumerMetrics", "LoopMetrics"]
 
 _BATCH_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _BATCH_MESSAGES = (1, 3, 10, 30, 100, 300, 1000, 3000)
@@ -34,7 +34,7 @@ class ConsumerMetrics:
         prometheus = _client_library()
         self._text_of = prometheus.generate_latest
         self.registry = prometheus.CollectorRegistry()
-        self.intakes: dict[str, IntakeMetrics] = {}
+        self.loops: dict[str, LoopMetrics] = {}
 
         def made(kind: str, name: str, purpose: str, *labels: str, **more: Any) -> Any:
             return getattr(prometheus, kind)(
@@ -56,16 +56,16 @@ class ConsumerMetrics:
         )
         self.lag = made("Gauge", "lag_messages", "Messages waiting in a partition.", "topic", "partition")
 
-    def of(self, provider: str) -> IntakeMetrics:
+    def of(self, provider: str) -> LoopMetrics:
         """Give the part of one consumer, made when first asked for."""
-        return self.intakes.setdefault(provider, IntakeMetrics(self, provider))
+        return self.loops.setdefault(provider, LoopMetrics(self, provider))
 
     def text(self) -> bytes:
         """Write all in the text format of Prometheus."""
         return bytes(self._text_of(self.registry))
 
 
-class IntakeMetrics:
+class LoopMetrics:
     """What one consumer did; written by its thread, read by others.
 
     Attributes

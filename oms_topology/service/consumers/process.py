@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from oms_topology.service.consumers.backoff import Backoff
 from oms_topology.service.consumers.bookmarks import Bookmarks
 from oms_topology.service.consumers.health import HealthServer
-from oms_topology.service.consumers.intake import Intake
 from oms_topology.service.consumers.kafka import KafkaSource
+from oms_topology.service.consumers.loop import ConsumerLoop
 from oms_topology.service.consumers.metrics import ConsumerMetrics
 from oms_topology.service.consumers.writer import BatchWriter
 
@@ -80,10 +80,10 @@ class ConsumerProcess:
         if self._errors:
             raise self._errors[0]
 
-    def _intake(self, database: Database, provider: str, settings: ConsumerSettings) -> Intake:
+    def _loop(self, database: Database, provider: str, settings: ConsumerSettings) -> ConsumerLoop:
         stream = settings.stream(provider)
         bookmarks = Bookmarks(database.engine, stream.consumer_group, stream.topic)
-        return Intake(
+        return ConsumerLoop(
             KafkaSource(provider, bookmarks, settings),
             BatchWriter(database),
             self.metrics.of(provider),
@@ -94,7 +94,7 @@ class ConsumerProcess:
 
     def _run(self, database: Database, provider: str, settings: ConsumerSettings) -> None:
         try:
-            self._intake(database, provider, settings).run()
+            self._loop(database, provider, settings).run()
         except BaseException as error:  # noqa: BLE001 - told to the main thread, which raises it
             _LOG.exception("a source ended")
             self._errors.append(error)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from oms_topology.errors import StoreError
+from oms_topology.persistence.database import translated_errors
 from oms_topology.persistence.store import Store
 from oms_topology.service.pipeline import Pipeline
 
@@ -75,6 +76,7 @@ class BatchWriter:
             if not messages or not is_the_messages_fault(error):
                 raise
             receipts = self._isolated(pipeline, messages, error)
+        # Only now: a position in front of an effect could lose it.
         pipeline.handle_batch([], positions=positions)
         return receipts
 
@@ -94,7 +96,8 @@ class BatchWriter:
 
     def _opened(self) -> Pipeline:
         if self._pipeline is None:
-            self._pipeline = Pipeline(self._database)
+            with translated_errors():
+                self._pipeline = Pipeline(self._database)
         return self._pipeline
 
     def _isolated(

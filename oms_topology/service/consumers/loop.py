@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from threading import Event
 
     from oms_topology.model import Receipt
-    from oms_topology.service.consumers.metrics import IntakeMetrics
+    from oms_topology.service.consumers.metrics import LoopMetrics
     from oms_topology.service.consumers.source import MessageSource, SourceMessage
     from oms_topology.service.consumers.writer import BatchWriter
 
-__all__ = ["Intake"]
+__all__ = ["ConsumerLoop"]
 
 _T = TypeVar("_T")
 
@@ -29,7 +29,7 @@ _POLL_S = 0.5
 _KEEP_ALIVE_S = 0.1
 
 
-class Intake:
+class ConsumerLoop:
     """Takes the messages of one source in until it is told to stop.
 
     Parameters
@@ -38,7 +38,7 @@ class Intake:
         Where they come from.
     writer : BatchWriter
         Where they go; both belong to the thread that calls :meth:`run`.
-    metrics : IntakeMetrics
+    metrics : LoopMetrics
         Told of everything that an operator may want to count.
     stop : threading.Event
         When set, the batch in hand is finished, and nothing more is read.
@@ -57,7 +57,7 @@ class Intake:
         self,
         source: MessageSource,
         writer: BatchWriter,
-        metrics: IntakeMetrics,
+        metrics: LoopMetrics,
         stop: Event,
         *,
         batch_messages: int = 500,
