@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oms_topology import Topology
+from oms_topology.service.consumers.settings import STREAMS
 from oms_topology.service.consumers.writer import BatchWriter
 from tests.acceptance.final_state import final_state
 from tests.acceptance.provider_streams import TOWN, ProviderStreams
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 KILLS = int(os.environ.get("OMS_TOPOLOGY_TEST_KILLS", "10"))
 SEED = int(os.environ.get("OMS_TOPOLOGY_TEST_SEED", "1"))
-PROVIDERS = ("scada",)
-MESSAGES_BETWEEN = 60
+PROVIDERS = tuple(STREAMS)
+MESSAGES_BETWEEN = 80
 VICTIMS = ("consumer", "database", "broker", "consumer", "database", "consumer and database")
 
 

@@ -49,10 +49,7 @@ def test_a_closed_pipeline_leaves_a_database_that_was_handed_in_open(grid: Grid)
 
 def test_another_source_is_put_aside_until_it_has_a_parser(grid: Grid, pipeline: Pipeline) -> None:
     receipt = pipeline.handle("semaphore", b"{}")
-    assert (
-        receipt.dead_letter_reason
-        == "source: no parser for this source; known: scada, onu, kaifa, call_center"
-    )
+    assert receipt.dead_letter_reason == "source: no parser for this source; known: scada, onu, kaifa, call_center"
     assert grid.rows("SELECT source, field FROM oms_topology.dead_letter") == [("semaphore", "source")]
 
 

@@ -187,9 +187,10 @@ class KafkaSource:
         known = self._bookmarks.next_offsets()
         partitions = self._unplaced
         beginning = self._kafka.OFFSET_BEGINNING
-        self._consumer.assign(
-            [self._partition(number, known.get(number, beginning)) for number in partitions]
-        )
+        placed = [self._partition(number, known.get(number, beginning)) for number in partitions]
+        self._consumer.assign(placed)
+        # The client keeps a partition paused that was taken away while paused and then came back.
+        self._consumer.resume(placed)
         self._next = {number: known.get(number, 0) for number in partitions}
         self._unplaced = None
 

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -52,12 +53,11 @@ class Member:
 
     def counted(self) -> dict[str, int]:
         """How many messages it has taken in, by what became of them."""
-        found = re.findall(
-            r'^oms_topology_consumer_messages_total{outcome="(\w+)".* (\d+)\.0$',
-            self.ask("/metrics")[1],
-            re.M,
-        )
-        return {outcome: int(count) for outcome, count in found}
+        pattern = r'^oms_topology_consumer_messages_total{outcome="(\w+)".* (\d+)\.0$'
+        counted: Counter[str] = Counter()
+        for outcome, count in re.findall(pattern, self.ask("/metrics")[1], re.M):
+            counted[outcome] += int(count)
+        return counted
 
     def kill(self) -> None:
         """End it at once; only what is committed remains."""

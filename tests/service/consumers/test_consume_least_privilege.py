@@ -9,6 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from oms_topology import Topology
+from oms_topology.service.consumers.settings import STREAMS
+from tests.acceptance.provider_streams import TOWN, ProviderStreams
 from tests.acceptance.scada_grid import Grid
 from tests.service.consumers.members import Trial, wait_until
 from tests.service.consumers.test_consume_scada import encoded
@@ -45,17 +48,19 @@ def as_role(database: Database, role: str) -> str:
 
 
 def test_the_documented_grants_are_enough(database: Database, trial: Trial, role: str) -> None:
-    grid = Grid(database)
+    database.store_network(Topology.from_text(TOWN))
     with database.engine.begin() as connection:
         for statement in documented_grants()[1:]:
             connection.exec_driver_sql(re.sub(r"\boms_consumer\b", role, statement))
-    trial.send(
-        "scada", [encoded(feeder="F2"), b"nonsense", encoded(feeder="F2", minute=4, alarm="Energized")]
-    )
-    member = trial.start("scada", address=as_role(database, role))
-    wait_until(lambda: trial.is_done("scada"), what="taking in")
-    assert grid.value("SELECT count(*) FROM oms_topology.signal") == 2
-    assert grid.value("SELECT count(*) FROM oms_topology.dead_letter") == 1
+    streams = ProviderStreams(3)
+    for provider in STREAMS:
+        trial.send(provider, streams.some(provider, 40))
+    member = trial.start("all", address=as_role(database, role))
+    for provider in STREAMS:
+        wait_until(lambda name=provider: trial.is_done(name), what=f"taking {provider} in")
+    counted = member.counted()
+    assert sum(counted.values()) == 160
+    assert min(counted["recorded"], counted["duplicate"], counted["dead_letter"]) > 0
     log = member.stop()
     assert not [line for line in log if line["level"] != "info"]
 

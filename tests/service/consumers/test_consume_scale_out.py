@@ -37,7 +37,7 @@ def test_members_join_leave_and_die_and_nothing_is_lost_or_doubled(
     streams, sent = ProviderStreams(count), list[bytes]()
 
     def send() -> None:
-        messages = streams.some("scada", 160)
+        messages = streams.some("scada", 80)
         trial.send("scada", messages)
         sent.extend(messages)
 

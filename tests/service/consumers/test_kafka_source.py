@@ -93,6 +93,32 @@ def test_a_paused_source_gives_nothing_and_then_goes_on_where_it_was(trial: Tria
     }
 
 
+def test_partitions_taken_away_while_paused_are_read_when_they_come_back(trial: Trial) -> None:
+    trial.send("scada", [b"%d" % number for number in range(9)])
+    first, second = Reading(trial), Reading(trial)
+    try:
+        wait_until(lambda: first.has_read(1) and bool(first.source._consumer.assignment()), what="reading")
+        first.source.pause()
+
+        def is_shared() -> bool:
+            first.source.keep_alive(0.1)
+            return second.has_read(1)
+
+        wait_until(is_shared, what="sharing")
+        second.source.close()
+
+        def is_alone() -> bool:
+            first.source.keep_alive(0.1)
+            return first.source._unplaced == [0, 1, 2]
+
+        wait_until(is_alone, what="being alone")
+        first.source.resume()
+        first.read.clear()
+        wait_until(lambda: first.has_read(9), what="reading all, from where the database says")
+    finally:
+        first.source.close()
+
+
 def test_without_the_database_it_does_not_begin_and_reads_all_once_it_is_back(trial: Trial) -> None:
     trial.send("scada", [b"%d" % number for number in range(9)])
     with Database("postgresql://nobody@/oms?host=/nowhere") as nowhere:
