@@ -137,19 +137,68 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                                          convert_to(COALESCE(p_message::text, ''), 'UTF8'))
 $$;
 
--- One batch of parsed messages of one provider, each with its raw bytes; one result for each, in order. What
--- cannot be stored costs nobody else: the batch is halved until it stands alone, and becomes a dead letter.
+-- What messages gave when they came before, with nothing left to do for them; NULL for the others, in order.
+CREATE FUNCTION oms_topology.known_results(p_source text, p_parsed jsonb[], p_is_whole boolean) RETURNS jsonb[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT k.result || '{"duplicate": true}'
+        FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+        LEFT JOIN LATERAL (
+            SELECT s.result FROM oms_topology.signal s
+            WHERE s.source = p_source AND s.source_event_id = u.parsed ->> 'source_event_id'
+              AND s.content_hash = u.parsed ->> 'content_hash'
+              AND (NOT p_is_whole OR COALESCE(s.result ->> 'meters_synced', s.result ->> 'meter_linked') = 'true')
+            LIMIT 1) k ON true
+        ORDER BY u.place);
+END $$;
+
+-- One batch of parsed messages of one provider, each with its raw bytes; one result for each, in order.
 CREATE FUNCTION oms_topology.record_messages(
     p_source text, p_parsed jsonb[], p_raw bytea[], p_received_at timestamptz, p_is_whole boolean DEFAULT true
+) RETURNS jsonb[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    known   jsonb[];
+    fresh   integer[];
+    results jsonb[] := '{}';
+BEGIN
+    IF p_source = 'scada' THEN
+        RETURN oms_topology.record_scada_messages(p_parsed, p_raw, p_received_at);
+    END IF;
+    known := oms_topology.known_results(p_source, p_parsed, p_is_whole);
+    fresh := array_positions(known, NULL);
+    IF cardinality(fresh) = cardinality(known) THEN
+        RETURN oms_topology.record_new_messages(p_source, p_parsed, p_raw, p_received_at, p_is_whole);
+    ELSIF fresh <> '{}' THEN
+        results := oms_topology.record_new_messages(
+            p_source, ARRAY(SELECT p_parsed[n] FROM unnest(fresh) WITH ORDINALITY AS u (n, at) ORDER BY u.at),
+            ARRAY(SELECT p_raw[n] FROM unnest(fresh) WITH ORDINALITY AS u (n, at) ORDER BY u.at), p_received_at, p_is_whole);
+    END IF;
+    RETURN oms_topology.woven(known, fresh, results);
+END $$;
+
+-- Results with others put in their places.
+CREATE FUNCTION oms_topology.woven(p_results jsonb[], p_places integer[], p_others jsonb[]) RETURNS jsonb[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT COALESCE(o.other, r.result)
+        FROM unnest(p_results) WITH ORDINALITY AS r (result, place)
+        LEFT JOIN unnest(p_places, p_others) AS o (place, other) ON o.place = r.place
+        ORDER BY r.place);
+END $$;
+
+-- The same for messages of which none is known. What cannot be stored costs nobody else: the batch is halved
+-- until it stands alone, and becomes a dead letter.
+CREATE FUNCTION oms_topology.record_new_messages(
+    p_source text, p_parsed jsonb[], p_raw bytea[], p_received_at timestamptz, p_is_whole boolean
 ) RETURNS jsonb[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     half    integer := cardinality(p_parsed) / 2;
     results jsonb[];
 BEGIN
-    IF p_source = 'scada' THEN
-        RETURN oms_topology.record_scada_messages(p_parsed, p_raw, p_received_at);
-    END IF;
     BEGIN
         results := CASE p_source
             WHEN 'onu' THEN oms_topology.record_onu_messages(p_parsed, p_received_at, p_is_whole)
@@ -157,8 +206,8 @@ BEGIN
             WHEN 'call_center' THEN oms_topology.record_calls(p_parsed, p_received_at, p_is_whole) END;
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
         IF half > 0 THEN
-            RETURN oms_topology.record_messages(p_source, p_parsed[:half], p_raw[:half], p_received_at, p_is_whole)
-                || oms_topology.record_messages(p_source, p_parsed[half + 1:], p_raw[half + 1:], p_received_at, p_is_whole);
+            RETURN oms_topology.record_new_messages(p_source, p_parsed[:half], p_raw[:half], p_received_at, p_is_whole)
+                || oms_topology.record_new_messages(p_source, p_parsed[half + 1:], p_raw[half + 1:], p_received_at, p_is_whole);
         END IF;
         results := ARRAY[oms_topology.unusable('payload', 'cannot be stored: ' || SQLSTATE)];
     END;

@@ -417,10 +417,9 @@ BEGIN
             ARRAY(SELECT p_parsed[u.place] FROM unnest(usable) WITH ORDINALITY AS u (place, at) ORDER BY u.at),
             p_received_at, p_is_whole);
     END IF;
-    RETURN ARRAY(
-        SELECT COALESCE(results[array_position(usable, n)],
-                        oms_topology.unusable('onuSerial', 'no ONU has this serial number'))
-        FROM generate_series(1, cardinality(p_parsed)) AS n ORDER BY n);
+    RETURN oms_topology.woven(
+        array_fill(oms_topology.unusable('onuSerial', 'no ONU has this serial number'), ARRAY[cardinality(p_parsed)]),
+        usable, results);
 END $$;
 
 -- One ONU message at the SQL door; gives its event row's number, NULL for what became a dead letter.

@@ -598,10 +598,9 @@ BEGIN
             ARRAY(SELECT p_parsed[u.place] FROM unnest(usable) WITH ORDINALITY AS u (place, at) ORDER BY u.at),
             p_received_at, p_is_whole);
     END IF;
-    RETURN ARRAY(
-        SELECT COALESCE(results[array_position(usable, n)],
-                        oms_topology.unusable('payload.usage_point', 'no meter, or more than one, has this usage point'))
-        FROM generate_series(1, cardinality(p_parsed)) AS n ORDER BY n);
+    RETURN oms_topology.woven(
+        array_fill(oms_topology.unusable('payload.usage_point', 'no meter, or more than one, has this usage point'), ARRAY[cardinality(p_parsed)]),
+        usable, results);
 END $$;
 
 -- A message with one event or several; gives the id of the first that could be used.
