@@ -11,6 +11,8 @@ BENCHMARKS = (
     "benchmarks.graph.codes",
     "benchmarks.graph.columnar",
     "benchmarks.events.parse",
+    "benchmarks.events.throughput",
+    "benchmarks.events.storm",
     "benchmarks.database.trip",
     "benchmarks.database.floor",
     "benchmarks.database.growth",
