@@ -47,9 +47,10 @@ def test_a_closed_pipeline_leaves_a_database_that_was_handed_in_open(grid: Grid)
     assert grid.off() == ["M6", "M7"]
 
 
-def test_another_source_is_put_aside_until_it_has_a_parser(grid: Grid, pipeline: Pipeline) -> None:
+def test_an_unknown_source_is_put_aside(grid: Grid, pipeline: Pipeline) -> None:
     receipt = pipeline.handle("semaphore", b"{}")
-    assert receipt.dead_letter_reason == "source: no parser for this source; known: scada, onu, kaifa, call_center"
+    known = "scada, onu, kaifa, call_center"
+    assert receipt.dead_letter_reason == f"source: no parser for this source; known: {known}"
     assert grid.rows("SELECT source, field FROM oms_topology.dead_letter") == [("semaphore", "source")]
 
 
