@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from oms_topology.errors import UnknownDeviceError
 from oms_topology.graph.topology import Topology
 from oms_topology.model import Source
-from oms_topology.persistence.database import Database
+from oms_topology.persistence.database import Database, translated_errors
 from oms_topology.persistence.explain import explain_meter
 from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
@@ -51,6 +51,8 @@ class Pipeline:
     ------
     SchemaVersionError
         The database was not upgraded.
+    StoreUnavailableError
+        The database cannot be reached now.
 
     Notes
     -----
@@ -61,7 +63,8 @@ class Pipeline:
     def __init__(self, database: Database | str | Engine) -> None:
         self._database = database if isinstance(database, Database) else Database(database)
         self._owns_database = not isinstance(database, Database)
-        require_version(self._database.engine)
+        with translated_errors():
+            require_version(self._database.engine)
         self._store = Store(self._database.engine)
         self._zones = {str(source): ZoneInfo(self._store.time_zone(source)) for source in Source}
         self._topology: Topology | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oms_topology import Pipeline
-from oms_topology.errors import SchemaVersionError, UnknownDeviceError
+from oms_topology.errors import SchemaVersionError, StoreUnavailableError, UnknownDeviceError
 from oms_topology.events import parse
 from tests.acceptance.scada_grid import Grid, at, event
 
@@ -31,6 +31,12 @@ def pipeline(grid: Grid) -> Iterator[Pipeline]:
 def test_a_database_that_was_never_upgraded_is_refused(empty_database: Database) -> None:
     with pytest.raises(SchemaVersionError, match="oms-topology db upgrade"):
         Pipeline(empty_database)
+
+
+def test_a_database_that_cannot_be_reached_may_be_tried_again() -> None:
+    with pytest.raises(StoreUnavailableError) as caught:
+        Pipeline("postgresql://nobody@/oms?host=/nowhere")
+    assert caught.value.is_transient
 
 
 def test_a_pipeline_opens_and_closes_a_database_given_by_its_address(grid: Grid) -> None:

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from oms_topology.errors import StoreError
-from oms_topology.persistence.database import translated_errors
 from oms_topology.persistence.store import Store
 from oms_topology.service.pipeline import Pipeline
 
@@ -96,8 +95,7 @@ class BatchWriter:
 
     def _opened(self) -> Pipeline:
         if self._pipeline is None:
-            with translated_errors():
-                self._pipeline = Pipeline(self._database)
+            self._pipeline = Pipeline(self._database)
         return self._pipeline
 
     def _isolated(
