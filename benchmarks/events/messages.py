@@ -55,6 +55,7 @@ def _template(name: str) -> dict[str, Any]:
 
 
 _ONU = _template("onu_last_gasp.kafka.json")
+_ENVELOPE_TIMES = tuple(name for name in ("timestamp", "received_at", "processed_at") if name in _ONU)
 _KAIFA = _template("kaifa_power_outage.function.json")
 _CALL = _template("callcenter_ticket.function.json")
 _SCADA = _template("scada_breaker_trip.function.json")
@@ -70,7 +71,8 @@ def onu_message(key: int, device: tuple[int, str], at: datetime, *, kind: str = 
         "timestamp": at.isoformat(),
         "associatedMeters": [],
     }
-    return json.dumps(_ONU | {"event": event, "timestamp": (at + timedelta(seconds=2)).isoformat()}).encode()
+    envelope = dict.fromkeys(_ENVELOPE_TIMES, (at + timedelta(seconds=2)).isoformat())
+    return json.dumps(_ONU | envelope | {"event": event}).encode()
 
 
 def _kaifa_message(key: int, device: tuple[int, str], at: datetime) -> bytes:
