@@ -173,7 +173,8 @@ def insert_by_sql(database: Database, message: dict[str, Any]) -> dict[str, Any]
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CLOCKS = {
     "created_at", "updated_at", "last_updated_at", "checked_at", "meters_checked_at", "changed_at",
-    "revised_at", "received_at", "upgraded_at", "sealed_at", "replayed_at", "logged_at", "transaction_id",
+    "revised_at", "received_at", "registered_at", "upgraded_at", "sealed_at", "replayed_at", "logged_at",
+    "transaction_id",
 }  # fmt: skip
 
 

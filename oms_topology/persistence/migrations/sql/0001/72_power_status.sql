@@ -59,10 +59,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Each meter's power status just before p_from and at every instant from then on at which a report of
--- its own or of a device above it speaks; ordered by nothing.
+-- its own or of a device above it speaks; ordered by nothing. supply_lost_at is by devices (devices_lost_at)
+-- or by an old service.
 CREATE FUNCTION oms_topology.power_history(p_meter_nos integer[], p_from timestamptz)
 RETURNS TABLE (meter_no integer, at timestamptz, power_status text, supply_lost_at timestamptz,
-               supply_live_at timestamptz, own_power_status text, own_power_at timestamptz, signal_no bigint)
+               supply_live_at timestamptz, own_power_status text, own_power_at timestamptz, signal_no bigint,
+               devices_lost_at timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH supply AS (
         SELECT m.meter_no, m.segment_no, m.position_no
@@ -166,7 +168,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT w.meter_no, w.at,
            oms_topology.power_of(w.final_lost_at, w.live_at, w.own_power_status, w.own_at),
            w.final_lost_at, w.live_at, w.own_power_status, w.own_at,
-           CASE WHEN w.own_at = w.at THEN COALESCE(w.own_signal_no, w.signal_no) ELSE w.signal_no END
+           CASE WHEN w.own_at = w.at THEN COALESCE(w.own_signal_no, w.signal_no) ELSE w.signal_no END,
+           w.lost_at
     FROM weighed w
 $$;
 
@@ -204,6 +207,14 @@ BEGIN
                   '-infinity') h) e
         WHERE e.power_status <> COALESCE(e.before, 'unknown')
         GROUP BY e.meter_no
+    ), start AS (
+        SELECT p.meter_no, CASE
+                   WHEN p.changed_at IS NOT NULL THEN p.changed_at
+                   WHEN m.last_power_change < p_from THEN m.last_power_change
+                   ELSE r.since END AS since
+        FROM present p
+        JOIN public.oms_meters m ON m.meter_no = p.meter_no
+        LEFT JOIN earlier_run r ON r.meter_no = p.meter_no
     ), said AS MATERIALIZED (  -- what the audit says of each instant: its last row does
         SELECT DISTINCT ON (e.meter_id, e.event_timestamp)
                u.meter_no, e.event_timestamp AS at, e.new_status, e.event_type,
@@ -250,13 +261,14 @@ BEGIN
         power_status = p.power_status,
         supply_lost_at = p.supply_lost_at, supply_live_at = p.supply_live_at,
         own_power_status = p.own_power_status, own_power_at = p.own_power_at,
-        last_power_change = CASE
-            WHEN p.changed_at IS NOT NULL THEN p.changed_at
-            WHEN m.last_power_change < p_from THEN m.last_power_change
-            ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_no = m.meter_no) END,
-        last_status_change = GREATEST(m.last_status_change, p.changed_at),
+        last_power_change = s.since,
+        -- The newer of two: where the old one was that of power, the other is not in the row.
+        last_status_change = CASE
+            WHEN m.last_status_change > COALESCE(m.last_power_change, '-infinity') THEN GREATEST(m.last_status_change, s.since)
+            WHEN s.since >= m.last_power_change THEN s.since
+            ELSE GREATEST(s.since, oms_topology.communication_since(m.meter_no)) END,
         power_signal_no = p_signal_no, updated_at = clock_timestamp()
-    FROM present p WHERE m.meter_no = p.meter_no;
+    FROM present p JOIN start s ON s.meter_no = p.meter_no WHERE m.meter_no = p.meter_no;
     PERFORM oms_topology.log_status_change(p_meter_nos);
 END $$;
 

@@ -35,8 +35,10 @@ CREATE FUNCTION oms_topology.record_meter_reports(
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    said oms_topology.meter_said[];
-    late integer[] := '{}';
+    said       oms_topology.meter_said[];
+    undecided  record;
+    late       integer[] := '{}';
+    late_heard integer[] := '{}';
 BEGIN
     PERFORM oms_topology.settle();
     PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.segment'), s.segment_no)
@@ -52,9 +54,16 @@ BEGIN
     FROM unnest(said) w WHERE w.power_status IS NOT NULL OR w.communication_status IS NOT NULL
     ORDER BY w.meter_no, w.occurred_at;
     FOR round IN 1 .. COALESCE((SELECT max(w.round_no) FROM unnest(said) w), 0) LOOP
-        late := late || oms_topology.record_round(
+        SELECT * INTO undecided FROM oms_topology.record_round(
             ARRAY(SELECT w FROM unnest(said) w WHERE w.round_no = round));
+        late := late || undecided.late;
+        late_heard := late_heard || undecided.late_heard;
     END LOOP;
+    IF late_heard <> '{}' THEN
+        PERFORM oms_topology.reassess_communication(w.meter_nos, w.first_at)
+        FROM (SELECT array_agg(DISTINCT w.meter_no) AS meter_nos, min(w.occurred_at) AS first_at
+              FROM unnest(said) w WHERE w.communication_status IS NOT NULL AND w.meter_no = ANY (late_heard)) w;
+    END IF;
     IF late <> '{}' THEN
         PERFORM oms_topology.reassess_meters(w.meter_nos, w.first_at, w.signal_no)
         FROM (SELECT array_agg(DISTINCT w.meter_no) AS meter_nos, min(w.occurred_at) AS first_at, max(w.signal_no) AS signal_no
@@ -62,25 +71,23 @@ BEGIN
     END IF;
 END $$;
 
--- One report each of different meters whose rows are locked. Gives the meters whose rows alone cannot
--- decide their power, because the report came late or without a sound time.
-CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[]) RETURNS integer[]
+-- One report each of different meters whose rows are locked. Gives the meters whose rows alone cannot decide
+-- their power, and those where they cannot decide their communication: the report came late, or without a
+-- sound time, or gives way to what is older (an old service's "off").
+CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[], OUT late integer[], OUT late_heard integer[])
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE
-    late integer[];
 BEGIN
     PERFORM set_config('oms_topology.logs_status', 'on', true);
     WITH target AS MATERIALIZED (
         SELECT w.*, m.id, m.power_status AS power_before, m.communication_status AS communication_before,
-               COALESCE(w.power_status IS NOT NULL AND w.is_sound
+               COALESCE(w.power_status IS NOT NULL AND w.is_sound AND NOT (w.source = 'system' AND w.power_status = 'off')
                         AND (m.own_power_at IS NULL OR m.own_power_at < w.occurred_at)
                         AND (m.supply_lost_at IS NULL OR m.supply_lost_at < w.occurred_at)
                         AND (m.supply_live_at IS NULL OR m.supply_live_at < w.occurred_at)
                         AND (m.last_power_change IS NULL OR m.last_power_change < w.occurred_at), false) AS sets_power,
                COALESCE(w.communication_status IS NOT NULL AND w.is_sound
-                        AND (m.last_communication IS NULL OR m.last_communication < w.occurred_at
-                             OR m.last_communication = w.occurred_at AND oms_topology.is_last_word(w)), false) AS sets_communication,
+                        AND (m.last_communication IS NULL OR m.last_communication < w.occurred_at), false) AS sets_communication,
                oms_topology.power_of(m.supply_lost_at, m.supply_live_at, w.power_status, w.occurred_at) AS power
         FROM unnest(p_said) w JOIN public.oms_meters m ON m.meter_no = w.meter_no
     ), updated AS (
@@ -122,41 +129,96 @@ BEGIN
            OR t.sets_communication AND t.communication_before IS DISTINCT FROM t.communication_status
         HAVING count(*) > 0
     )
-    SELECT array_agg(t.meter_no) INTO late FROM target t WHERE t.power_status IS NOT NULL AND NOT t.sets_power;
+    SELECT COALESCE(array_agg(t.meter_no) FILTER (WHERE t.power_status IS NOT NULL AND NOT t.sets_power), '{}'),
+           COALESCE(array_agg(t.meter_no) FILTER (WHERE t.communication_status IS NOT NULL AND NOT t.sets_communication), '{}')
+    INTO late, late_heard FROM target t;
     PERFORM set_config('oms_topology.logs_status', 'off', true);
-    RETURN COALESCE(late, '{}');
 END $$;
 
--- Of several reports of one instant about reaching a meter the most reliable source's counts, then the
--- greatest id: true if no other one stands before this.
-CREATE FUNCTION oms_topology.is_last_word(p_said oms_topology.meter_said) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- The reports about reaching each meter that stand: of several at one instant the most reliable source's,
+-- then the greatest id; those without a sound time only until the first sound one.
+CREATE VIEW oms_topology.meter_heard AS
+SELECT DISTINCT ON (r.meter_no, r.occurred_at)
+       r.meter_no, r.occurred_at, r.communication_status, r.source, r.signal_no,
+       COALESCE(g.record_id, r.source_event_id) AS source_event_id, c.confidence
+FROM oms_topology.meter_report r
+JOIN oms_topology.signal g ON g.signal_no = r.signal_no
+JOIN oms_topology.source_setting c ON c.source = r.source
+WHERE r.communication_status IS NOT NULL
+  AND (g.time_is_sound OR NOT EXISTS (
+      SELECT FROM oms_topology.meter_report q JOIN oms_topology.signal s ON s.signal_no = q.signal_no
+      WHERE q.meter_no = r.meter_no AND q.occurred_at <= r.occurred_at
+        AND q.communication_status IS NOT NULL AND s.time_is_sound))
+ORDER BY r.meter_no, r.occurred_at, c.reliability DESC, r.source_event_id COLLATE "C" DESC, g.content_hash COLLATE "C" DESC;
+COMMENT ON VIEW oms_topology.meter_heard IS
+    'What stands of all that was said of reaching each meter: one report an instant.';
+
+-- Since when the communication status holds that the reports give a meter.
+CREATE FUNCTION oms_topology.communication_since(p_meter_no integer) RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT max(h.occurred_at)
+    FROM (SELECT h.*, lag(h.communication_status) OVER (ORDER BY h.occurred_at) AS before
+          FROM oms_topology.meter_heard h WHERE h.meter_no = p_meter_no) h
+    WHERE h.communication_status IS DISTINCT FROM h.before
+$$;
+
+-- Judges anew, from p_from on, whether the given meters can be reached. What an old service wrote into
+-- last_communication itself stands until something newer is heard.
+CREATE FUNCTION oms_topology.reassess_communication(p_meter_nos integer[], p_from timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto AS $$
+DECLARE
+    changed integer[];
 BEGIN
-    RETURN NOT EXISTS (
-        SELECT FROM oms_topology.meter_report r
-        JOIN oms_topology.signal s ON s.signal_no = r.signal_no
-        JOIN oms_topology.source_setting c ON c.source = r.source
-        WHERE r.meter_no = p_said.meter_no AND r.occurred_at = p_said.occurred_at
-          AND r.communication_status IS NOT NULL AND s.time_is_sound
-          AND (c.reliability, r.source_event_id COLLATE "C", s.content_hash COLLATE "C")
-              > (p_said.reliability, p_said.source_event_id COLLATE "C", p_said.content_hash COLLATE "C"));
+    WITH heard AS (
+        SELECT u.meter_no, h.*, lag(h.status, 1, e.communication_status) OVER (PARTITION BY u.meter_no ORDER BY h.at) AS before
+        FROM unnest(p_meter_nos) AS u (meter_no)
+        CROSS JOIN LATERAL (
+            SELECT h.occurred_at AS at, h.communication_status AS status, h.source, h.source_event_id, h.confidence
+            FROM oms_topology.meter_heard h WHERE h.meter_no = u.meter_no AND h.occurred_at >= p_from OFFSET 0) h
+        LEFT JOIN LATERAL (
+            SELECT h.communication_status FROM oms_topology.meter_heard h
+            WHERE h.meter_no = u.meter_no AND h.occurred_at < p_from ORDER BY h.occurred_at DESC LIMIT 1) e ON true
+    ), present AS (
+        SELECT DISTINCT ON (h.meter_no) h.*,
+               max(h.at) FILTER (WHERE h.status IS DISTINCT FROM h.before) OVER (PARTITION BY h.meter_no) AS changed_at
+        FROM heard h ORDER BY h.meter_no, h.at DESC
+    ), target AS MATERIALIZED (
+        SELECT p.*, m.id, m.communication_status AS stood
+        FROM present p JOIN public.oms_meters m ON m.meter_no = p.meter_no
+        WHERE m.last_communication IS NULL OR m.last_communication <= p.at
+           OR EXISTS (SELECT FROM oms_topology.meter_report r
+                      WHERE r.meter_no = m.meter_no AND r.occurred_at = m.last_communication AND r.communication_status IS NOT NULL)
+    ), audited AS (
+        INSERT INTO oms_topology.meter_status_event
+            (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
+             event_timestamp, confidence_score, created_at)
+        SELECT gen_random_uuid(), t.id, CASE t.status WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
+               t.source, t.source_event_id, t.stood, t.status, t.at, t.confidence, clock_timestamp()
+        FROM target t WHERE t.stood IS DISTINCT FROM t.status AND t.stood IN ('online', 'offline')
+    ), updated AS (
+        UPDATE public.oms_meters m
+        SET communication_status = t.status, last_communication = t.at,
+            last_status_change = CASE
+                WHEN t.changed_at IS NOT NULL THEN GREATEST(m.last_power_change, t.changed_at)
+                WHEN m.last_status_change < p_from OR m.last_status_change = m.last_power_change THEN m.last_status_change
+                ELSE GREATEST(m.last_power_change, oms_topology.communication_since(m.meter_no)) END,
+            updated_at = clock_timestamp()
+        FROM target t WHERE m.meter_no = t.meter_no
+    )
+    SELECT array_agg(t.meter_no) INTO changed FROM target t WHERE t.stood IS DISTINCT FROM t.status;
+    IF changed IS NOT NULL THEN
+        PERFORM oms_topology.log_status_change(changed);
+    END IF;
 END $$;
 
 -- What truly held of reaching each meter, in the order in which things happened.
 CREATE VIEW oms_topology.meter_communication_history AS
-SELECT e.meter_id, e.event_timestamp, e.before AS previous_status, e.new_status, e.source_type, e.source_event_id
-FROM (SELECT s.*, lag(s.new_status, 1, 'unknown') OVER (PARTITION BY s.meter_id ORDER BY s.event_timestamp) AS before
-      FROM (SELECT DISTINCT ON (m.id, r.occurred_at)
-                   m.id AS meter_id, r.occurred_at AS event_timestamp, r.communication_status AS new_status,
-                   r.source AS source_type, COALESCE(g.record_id, r.source_event_id) AS source_event_id
-            FROM oms_topology.meter_report r
-            JOIN public.oms_meters m ON m.meter_no = r.meter_no
-            JOIN oms_topology.signal g ON g.signal_no = r.signal_no
-            JOIN oms_topology.source_setting c ON c.source = r.source
-            WHERE r.communication_status IS NOT NULL AND g.time_is_sound
-            ORDER BY m.id, r.occurred_at, c.reliability DESC, r.source_event_id COLLATE "C" DESC,
-                     g.content_hash COLLATE "C" DESC) s) e
-WHERE e.before IS DISTINCT FROM e.new_status;
+SELECT m.id AS meter_id, e.occurred_at AS event_timestamp, e.before AS previous_status,
+       e.communication_status AS new_status, e.source AS source_type, e.source_event_id
+FROM (SELECT h.*, lag(h.communication_status, 1, 'unknown') OVER (PARTITION BY h.meter_no ORDER BY h.occurred_at) AS before
+      FROM oms_topology.meter_heard h) e
+JOIN public.oms_meters m ON m.meter_no = e.meter_no
+WHERE e.before IS DISTINCT FROM e.communication_status;
 COMMENT ON VIEW oms_topology.meter_communication_history IS
     'Changes of communication status of each meter in event-time order, from what was said; the same whatever the order of arrival.';
 

@@ -25,7 +25,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         JOIN public.oms_meters m ON m.meter_no = a.meter_no
         WHERE d.device_no = p_device_no
     ), held AS (
-        SELECT DISTINCT ON (h.meter_no) h.meter_no, h.supply_lost_at IS NULL AS is_held
+        SELECT DISTINCT ON (h.meter_no) h.meter_no, h.devices_lost_at IS NULL AS is_held
         FROM oms_topology.power_history(
             (SELECT COALESCE(array_agg(meter_no), '{}') FROM below WHERE has_alternates), p_at) h
         WHERE h.at <= p_at ORDER BY h.meter_no, h.at DESC

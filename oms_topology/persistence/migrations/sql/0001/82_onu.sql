@@ -163,6 +163,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     unknown jsonb[];
+    onu_nos integer[];
 BEGIN
     SELECT array_agg(u.details ORDER BY (u.details ->> 'onu_id')::integer) INTO unknown
     FROM (SELECT DISTINCT ON (u.parsed #> '{details,onu_id}') u.parsed -> 'details' AS details
@@ -181,10 +182,57 @@ BEGIN
         FROM unnest(unknown) AS d
         ON CONFLICT (id) DO NOTHING;
     END IF;
-    RETURN ARRAY(
+    onu_nos := ARRAY(
         SELECT COALESCE((u.parsed #>> '{details,onu_id}')::integer,
                         (SELECT o.id FROM public.onus o WHERE o.onu_serial_no = u.parsed #>> '{details,onu_serial_no}'))
         FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place) ORDER BY u.place);
+    -- Which meters an ONU has may depend on what it said before: its messages go one after the other.
+    PERFORM FROM public.onus o WHERE o.id = ANY (onu_nos) ORDER BY o.id FOR NO KEY UPDATE;
+    RETURN onu_nos;
+END $$;
+
+-- A meter that no registry has is on every ONU that ever named it, whichever message came first.
+CREATE TABLE oms_topology.provisional_onu (
+    onu_id   integer NOT NULL,
+    meter_no integer NOT NULL,
+    CONSTRAINT provisional_onu_pkey PRIMARY KEY (onu_id, meter_no),
+    CONSTRAINT provisional_onu_meter_no_fkey FOREIGN KEY (meter_no)
+        REFERENCES oms_topology.provisional_meter (meter_no) ON DELETE CASCADE
+);
+CREATE INDEX provisional_onu_meter_idx ON oms_topology.provisional_onu (meter_no);
+COMMENT ON TABLE oms_topology.provisional_onu IS 'ONUs that named a provisional meter: what they say concerns it.';
+
+-- Notes which ONUs named which provisional meters, and lets these have what their ONUs said before.
+CREATE FUNCTION oms_topology.join_onus(p_onu_nos integer[], p_meter_nos integer[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    earlier record;
+BEGIN
+    WITH joined AS (
+        INSERT INTO oms_topology.provisional_onu (onu_id, meter_no)
+        SELECT DISTINCT u.onu_no, p.meter_no
+        FROM unnest(p_onu_nos, p_meter_nos) AS u (onu_no, meter_no)
+        JOIN oms_topology.provisional_meter p ON p.meter_no = u.meter_no
+        WHERE u.onu_no IS NOT NULL ORDER BY u.onu_no, p.meter_no
+        ON CONFLICT DO NOTHING
+        RETURNING onu_id, meter_no
+    )
+    SELECT array_agg(s.signal_no) AS signal_nos, array_agg(j.meter_no) AS meter_nos,
+           array_agg((oms_topology.onu_meaning(e.event_type)).communication_status) AS communication_statuses,
+           array_agg(jsonb_build_object('onu_id', j.onu_id)) AS metadata
+    INTO earlier
+    FROM joined j
+    JOIN public.onu_events e ON e.onu_id = j.onu_id
+    CROSS JOIN LATERAL oms_topology.text_field(e.raw_payload, 'eventId', 100) AS said
+    CROSS JOIN LATERAL (  -- the event's id, also where it had to be told apart
+        SELECT s.signal_no FROM oms_topology.signal s
+        WHERE s.source = 'onu' AND s.source_event_id IN (e.event_id, said.value)
+          AND (s.result ->> 'onu_event_id')::integer = e.id AND (s.result ->> 'meters_synced')::boolean LIMIT 1) s
+    WHERE NOT EXISTS (SELECT FROM oms_topology.meter_report r WHERE r.meter_no = j.meter_no AND r.signal_no = s.signal_no);
+    IF earlier.signal_nos IS NOT NULL THEN
+        PERFORM oms_topology.record_meter_reports(
+            earlier.signal_nos, earlier.meter_nos, earlier.communication_statuses, earlier.metadata);
+    END IF;
 END $$;
 
 -- All meters that ONU messages concern, as pairs of a message's place and a meter: those on the ONU in either
@@ -221,6 +269,13 @@ BEGIN
           CROSS JOIN LATERAL (
               SELECT m.* FROM public.meters l JOIN public.oms_meters m ON m.id = l.oms_meter_id
               WHERE l.onu_id = o.onu_no OFFSET 0) m
+          WHERE COALESCE(m.status, 'active') = 'active'
+          UNION
+          SELECT o.place, m.meter_no
+          FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
+          CROSS JOIN LATERAL (
+              SELECT m.* FROM oms_topology.provisional_onu j JOIN public.oms_meters m ON m.meter_no = j.meter_no
+              WHERE j.onu_id = o.onu_no OFFSET 0) m
           WHERE COALESCE(m.status, 'active') = 'active'
           UNION
           SELECT named_places[f.at], f.meter_no
@@ -381,6 +436,8 @@ BEGIN
         array_agg(onu_nos[w.place]), array_agg(planned.first_meter_nos[w.place])),
         oms_topology.flag_onus(array_agg(onu_nos[w.place]), array_agg(said.signal_nos[w.place]))
     FROM unnest(fresh.places) AS w (place) HAVING count(*) > 0;
+    PERFORM oms_topology.join_onus(array_agg(onu_nos[f.place]), array_agg(f.meter_no))
+    FROM unnest(found.places, found.meter_nos) AS f (place, meter_no) HAVING count(*) > 0;
     PERFORM oms_topology.complete_onu_events(
         array_agg(said.signal_nos[w.place]), array_agg(planned.first_meter_nos[w.place]), array_agg(planned.results[w.place]))
     FROM unnest(fresh.late_places) AS w (place) HAVING count(*) > 0;

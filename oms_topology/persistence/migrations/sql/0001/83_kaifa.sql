@@ -276,25 +276,30 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM oms_topology.identified(p_node) i
 $$;
 
--- The meter of each asset: by its mRID, else by its number; else, where nobody knows the asset, the one
--- meter of the usage point. A usage point that several meters share names none.
+-- The meter of each asset: by its mRID, else by its number; else, where the registry knows no such asset, the
+-- one meter of the usage point. A usage point that several meters share names none. Provisional meters come
+-- last and have no usage point: otherwise who came first would decide.
 CREATE FUNCTION oms_topology.meters_of_assets(p_mrids text[], p_usage_point_mrids text[]) RETURNS integer[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT COALESCE(a.meter_no, n.meter_no, p.meter_no)
+        SELECT CASE WHEN f.is_registered THEN f.meter_no ELSE COALESCE(p.meter_no, f.meter_no) END
         FROM unnest(p_mrids, p_usage_point_mrids) WITH ORDINALITY AS u (mrid, point, at)
         LEFT JOIN LATERAL (
-            SELECT m.meter_no FROM public.oms_meters m WHERE m.asset_mrid = u.mrid
-            ORDER BY COALESCE(m.status, 'active') = 'active' DESC, m.meter_number COLLATE "C" LIMIT 1) a ON true
-        LEFT JOIN LATERAL (
-            SELECT m.meter_no FROM public.oms_meters m
-            WHERE a.meter_no IS NULL AND upper(btrim(m.meter_number)) = upper(btrim(u.mrid, E' \t\n\r\f\x0B'))
-            ORDER BY m.meter_number = u.mrid DESC, m.meter_number COLLATE "C" LIMIT 1) n ON true
+            SELECT m.meter_no, v.meter_no IS NULL AS is_registered
+            FROM (SELECT m.meter_no, COALESCE(m.status, 'active') = 'active' AS is_active, m.meter_number, 1 AS rank
+                  FROM public.oms_meters m WHERE m.asset_mrid = u.mrid
+                  UNION ALL
+                  SELECT m.meter_no, true, m.meter_number, CASE WHEN m.meter_number = u.mrid THEN 2 ELSE 3 END
+                  FROM public.oms_meters m
+                  WHERE upper(btrim(m.meter_number)) = upper(btrim(u.mrid, E' \t\n\r\f\x0B'))) m
+            LEFT JOIN oms_topology.provisional_meter v ON v.meter_no = m.meter_no
+            ORDER BY v.meter_no IS NULL DESC, m.rank > 1, m.is_active DESC, m.rank, m.meter_number COLLATE "C"
+            LIMIT 1) f ON true
         LEFT JOIN LATERAL (
             SELECT min(m.meter_no) AS meter_no FROM public.oms_meters m
-            WHERE a.meter_no IS NULL AND n.meter_no IS NULL
-              AND m.usage_point_mrid = u.point AND COALESCE(m.status, 'active') = 'active'
+            WHERE f.is_registered IS NOT TRUE AND m.usage_point_mrid = u.point AND COALESCE(m.status, 'active') = 'active'
+              AND NOT EXISTS (SELECT FROM oms_topology.provisional_meter v WHERE v.meter_no = m.meter_no)
             HAVING count(*) = 1) p ON true
         ORDER BY u.at);
 END $$;
@@ -343,16 +348,22 @@ BEGIN
     meter_nos := oms_topology.meters_of_assets(
         ARRAY(SELECT CASE WHEN u.is_asset THEN u.mrid END FROM unnest(mrids, are_assets) WITH ORDINALITY AS u (mrid, is_asset, at) ORDER BY u.at),
         points);
-    IF p_registers AND EXISTS (SELECT FROM unnest(are_assets, meter_nos) AS u (is_asset, meter_no) WHERE u.is_asset AND u.meter_no IS NULL) THEN
+    -- Nothing is registered for a batch that is taken up again without its refused events.
+    IF p_registers AND EXISTS (SELECT FROM unnest(are_assets, meter_nos) AS u (is_asset, meter_no) WHERE u.is_asset AND u.meter_no IS NULL)
+       AND NOT EXISTS (SELECT FROM unnest(are_reporters, are_assets, meter_nos) AS u (is_reporter, is_asset, meter_no)
+                       WHERE u.is_reporter AND NOT u.is_asset AND u.meter_no IS NULL) THEN
         SELECT oms_topology.register_meters(
                    array_agg(oms_topology.number_of_asset(u.mrid)),
                    array_agg(jsonb_build_object('meter_type', 'kaifa', 'asset_mrid', u.mrid, 'usage_point_mrid', u.point)))
         INTO registered
         FROM unnest(mrids, are_assets, meter_nos, points) AS u (mrid, is_asset, meter_no, point)
         WHERE u.is_asset AND u.meter_no IS NULL;
-        meter_nos := oms_topology.meters_of_assets(
-            ARRAY(SELECT CASE WHEN u.is_asset THEN u.mrid END FROM unnest(mrids, are_assets) WITH ORDINALITY AS u (mrid, is_asset, at) ORDER BY u.at),
-            points);
+        meter_nos := ARRAY(
+            SELECT COALESCE(u.meter_no, u.registered_no)
+            FROM unnest(meter_nos, oms_topology.meters_of_assets(
+                     ARRAY(SELECT CASE WHEN u.is_asset THEN u.mrid END
+                           FROM unnest(mrids, are_assets) WITH ORDINALITY AS u (mrid, is_asset, at) ORDER BY u.at),
+                     points)) WITH ORDINALITY AS u (meter_no, registered_no, at) ORDER BY u.at);
     END IF;
     meter_nos := ARRAY(
         SELECT COALESCE(u.meter_no, CASE WHEN u.is_lone THEN max(u.meter_no) FILTER (WHERE u.is_asset) OVER (PARTITION BY u.place) END)

@@ -234,10 +234,10 @@ BEGIN
 END $$;
 
 -- One call at the SQL door; gives its ticket's id, NULL for what became a dead letter.
-CREATE FUNCTION oms_topology.accept_call(p_message jsonb, p_is_whole boolean) RETURNS uuid
+CREATE FUNCTION oms_topology.accept_call(p_message jsonb, p_is_whole boolean, p_received_at timestamptz) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    parsed jsonb := oms_topology.parse_call(p_message, now());
+    parsed jsonb := oms_topology.parse_call(p_message, p_received_at);
 BEGIN
     IF parsed IS NULL THEN
         RAISE EXCEPTION 'Missing required fields: ticketId, timestamp, customer';
@@ -248,19 +248,19 @@ BEGIN
     RETURN (SELECT r.results[1] ->> 'ticket_id'
             FROM oms_topology.record_messages(
                 'call_center', ARRAY[parsed || jsonb_build_object('message', p_message)],
-                ARRAY[convert_to(p_message::text, 'UTF8')], now(), p_is_whole) AS r (results))::uuid;
+                ARRAY[convert_to(p_message::text, 'UTF8')], p_received_at, p_is_whole) AS r (results))::uuid;
 END $$;
 
 DROP FUNCTION IF EXISTS public.insert_callcenter_ticket_from_json_with_meter_link(jsonb);
 CREATE FUNCTION public.insert_callcenter_ticket_from_json_with_meter_link(json_data jsonb) RETURNS uuid
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT oms_topology.accept_call(json_data, true)
+    SELECT oms_topology.accept_call(json_data, true, now())
 $$;
 
 DROP FUNCTION IF EXISTS public.insert_callcenter_ticket_from_json(jsonb);
 CREATE FUNCTION public.insert_callcenter_ticket_from_json(json_data jsonb) RETURNS uuid
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT oms_topology.accept_call(json_data, false)
+    SELECT oms_topology.accept_call(json_data, false, now())
 $$;
 
 -- Links all callers whose meter has become known since; in one statement, however many there are.
