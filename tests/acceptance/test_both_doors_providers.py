@@ -233,11 +233,18 @@ _ARRIVAL = {
     "total_meters",
 }  # fmt: skip
 _NO_METER = {"field": "onuId", "reason": "no meter is known at this ONU"}
-_JOURNALS = {"oms_topology.change", "oms_topology.meter_status_event", "oms_topology.meter_report"}
+_JOURNALS = {
+    "oms_topology.change",
+    "oms_topology.topology_change",
+    "oms_topology.topology_before",
+    "oms_topology.meter_status_event",
+    "oms_topology.meter_report",
+}
 
 
 def settled(grid: Grid) -> dict[str, list[str]]:
     """Every row as it is when the order of arrival is forgotten; of the audit what truly held."""
+    grid.rows("SELECT oms_topology.settle()")  # new meters find their place with the next report
     meters: dict[int, str] = dict(grid.rows("SELECT meter_no, meter_number FROM oms_meters"))
     kept = {
         table: sorted(json.dumps(without_arrival(json.loads(row), meters), sort_keys=True) for row in found)

@@ -322,10 +322,10 @@ said = st.builds(
 
 
 @st.composite
-def spoken_sets(draw: st.DrawFn, *, size: int = 14) -> tuple[list[Spoken | Said], int]:
+def spoken_sets(draw: st.DrawFn, *, least: int = 1, most: int = 20) -> tuple[list[Spoken | Said], int]:
     """Different messages of all providers, and the minute at which they are received."""
     received = draw(st.sampled_from([6, 30]))
-    messages = draw(st.lists(st.one_of(spoken, spoken, said), min_size=1, max_size=size, unique=True))
+    messages = draw(st.lists(st.one_of(spoken, spoken, said), min_size=least, max_size=most, unique=True))
     # What has no sound time counts when it is received.
     return [
         replace(m, minute=received) if isinstance(m, Said) and not m.is_sound else m for m in messages

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,7 +46,7 @@ DERIVED = ("own_power_status", "own_power_at", "supply_lost_at", "supply_live_at
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[list[list[list[Spoken | Said]]], int]:
     """One set of messages in two orders, some of them repeated, each cut into batches."""
-    messages, received = draw(spoken_sets())
+    messages, received = draw(spoken_sets(least=draw(st.sampled_from([1, 10]))))
     orders = []
     for _ in range(2):
         order = draw(st.permutations([*messages, *draw(st.lists(st.sampled_from(messages), max_size=4))]))
@@ -171,3 +173,31 @@ def test_any_order_in_any_batches_gives_what_the_set_means(
 
 def history(changes: Any, meters: set[str]) -> list[tuple[Any, ...]]:
     return [(meter, when, status) for meter in sorted(meters) for when, status in changes(meter)]
+
+
+@settings(max_examples=30 if EXAMPLES > 100 else 3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_batches_at_once_on_four_threads_never_lock_each_other_out(
+    network: Network, data: st.DataObject
+) -> None:
+    messages, received = data.draw(spoken_sets(least=40, most=60))
+    parsed = [said for said in messages if not isinstance(said, Request)]
+    shares = [data.draw(st.permutations(parsed)) for _ in range(4)]
+    cut = data.draw(st.integers(1, 20))
+    oracle = ProviderOracle(parsed, at(received))
+    start = Barrier(4)
+    try:
+        sequential, grid = network.fresh(), network.fresh()
+        deliver(sequential, [parsed], at(received))
+
+        def send(share: list[Spoken | Said]) -> None:
+            start.wait(30)
+            deliver(grid, [share[place : place + cut] for place in range(0, len(share), cut)], at(received))
+
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(send, share) for share in shares]:
+                done.result()  # a deadlock is a ConflictError
+        assert status_of(grid, STATUS) == {meter: oracle.status(meter) for meter in oracle.meters}
+        assert state_of(grid) == state_of(sequential)
+    finally:
+        network.close()

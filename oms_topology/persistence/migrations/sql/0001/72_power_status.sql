@@ -208,13 +208,12 @@ BEGIN
         WHERE e.power_status <> COALESCE(e.before, 'unknown')
         GROUP BY e.meter_no
     ), start AS (
-        SELECT p.meter_no, CASE
+        SELECT p.*, CASE
                    WHEN p.changed_at IS NOT NULL THEN p.changed_at
                    WHEN m.last_power_change < p_from THEN m.last_power_change
-                   ELSE r.since END AS since
+                   ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_no = p.meter_no) END AS since
         FROM present p
-        JOIN public.oms_meters m ON m.meter_no = p.meter_no
-        LEFT JOIN earlier_run r ON r.meter_no = p.meter_no
+        CROSS JOIN LATERAL (SELECT m.last_power_change FROM public.oms_meters m WHERE m.meter_no = p.meter_no LIMIT 1) m
     ), said AS MATERIALIZED (  -- what the audit says of each instant: its last row does
         SELECT DISTINCT ON (e.meter_id, e.event_timestamp)
                u.meter_no, e.event_timestamp AS at, e.new_status, e.event_type,
@@ -261,14 +260,14 @@ BEGIN
         power_status = p.power_status,
         supply_lost_at = p.supply_lost_at, supply_live_at = p.supply_live_at,
         own_power_status = p.own_power_status, own_power_at = p.own_power_at,
-        last_power_change = s.since,
+        last_power_change = p.since,
         -- The newer of two: where the old one was that of power, the other is not in the row.
         last_status_change = CASE
-            WHEN m.last_status_change > COALESCE(m.last_power_change, '-infinity') THEN GREATEST(m.last_status_change, s.since)
-            WHEN s.since >= m.last_power_change THEN s.since
-            ELSE GREATEST(s.since, oms_topology.communication_since(m.meter_no)) END,
+            WHEN m.last_status_change > COALESCE(m.last_power_change, '-infinity') THEN GREATEST(m.last_status_change, p.since)
+            WHEN p.since >= m.last_power_change THEN p.since
+            ELSE GREATEST(p.since, oms_topology.communication_since(m.meter_no)) END,
         power_signal_no = p_signal_no, updated_at = clock_timestamp()
-    FROM present p JOIN start s ON s.meter_no = p.meter_no WHERE m.meter_no = p.meter_no;
+    FROM start p WHERE m.meter_no = p.meter_no;
     PERFORM oms_topology.log_status_change(p_meter_nos);
 END $$;
 

@@ -165,7 +165,8 @@ $$;
 -- Judges anew, from p_from on, whether the given meters can be reached. What an old service wrote into
 -- last_communication itself stands until something newer is heard.
 CREATE FUNCTION oms_topology.reassess_communication(p_meter_nos integer[], p_from timestamptz) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     changed integer[];
 BEGIN
