@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oms_topology import errors, samples
+    from oms_topology.geo.linking import Links, link_nearest
     from oms_topology.graph.impact import Impact
     from oms_topology.graph.meter_set import MeterSet
     from oms_topology.graph.topology import Topology
@@ -30,6 +31,7 @@ __all__ = [
     "Database",
     "Finding",
     "Impact",
+    "Links",
     "MeterSet",
     "Pipeline",
     "Receipt",
@@ -37,6 +39,7 @@ __all__ = [
     "Topology",
     "__version__",
     "errors",
+    "link_nearest",
     "samples",
 ]
 
@@ -44,11 +47,13 @@ _HOME = {
     "Database": "oms_topology.persistence.database",
     "Finding": "oms_topology.model",
     "Impact": "oms_topology.graph.impact",
+    "Links": "oms_topology.geo.linking",
     "MeterSet": "oms_topology.graph.meter_set",
     "Pipeline": "oms_topology.service.pipeline",
     "Receipt": "oms_topology.model",
     "Signal": "oms_topology.model",
     "Topology": "oms_topology.graph.topology",
+    "link_nearest": "oms_topology.geo.linking",
 }
 _ROOMS = ("errors", "samples")
 

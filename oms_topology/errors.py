@@ -19,6 +19,7 @@ __all__ = [
     "BrokerError",
     "ConflictError",
     "EmbeddedServerError",
+    "GeometryError",
     "MissingExtraError",
     "OmsTopologyError",
     "SchemaUpgradeError",
@@ -243,6 +244,23 @@ class SchemaUpgradeError(OmsTopologyError):
 
 class EmbeddedServerError(OmsTopologyError):
     """The embedded PostgreSQL could not be found, started or stopped."""
+
+
+class GeometryError(OmsTopologyError, ValueError):
+    """Geometries that cannot be worked with: another kind, or coordinates that are not degrees of WGS84.
+
+    Attributes
+    ----------
+    argument : str
+        What was passed, such as ``"points"``.
+    reason : str
+        What is wrong with it, and what to do.
+    """
+
+    def __init__(self, argument: str, reason: str) -> None:
+        self.argument = argument
+        self.reason = reason
+        super().__init__(f"{argument}: {reason}")
 
 
 class MissingExtraError(OmsTopologyError, ImportError):
