@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from oms_topology.persistence.database import Database
 
+# A program of its own, which needs the extra fuzz.
+collect_ignore = ["properties/fuzz_parsers.py"]
+
 
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[LiveServer]:

@@ -158,11 +158,8 @@ class _Plan:
             self.refed[no] = new.from_no
             return
         same = [b for b in changes.branches_now.values() if b.is_switch and b.code == new.code]
-        if (
-            not new.is_switch
-            or old != new._replace(is_open=old.is_open)
-            or any(b.is_open != new.is_open for b in same)
-        ):
+        # Of several switches of one code only the first is known by it.
+        if not new.is_switch or old != new._replace(is_open=old.is_open) or len(same) != 1:
             raise _UnfamiliarError
         (self.opened if new.is_open else self.closed).add(new.code)
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers import missing
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,8 +22,9 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is missing: the extra fuzz")
 def test_no_input_gets_anything_but_signals_or_the_one_error(tmp_path: Path) -> None:
+    if importlib.util.find_spec("atheris") is None:
+        missing("atheris (the extra fuzz)")
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     limits = [

@@ -49,15 +49,21 @@ def note(database: Database, bookmarks: Bookmarks, next_offsets: dict[int, int])
         record_positions(driver, [bookmarks.position(*item) for item in next_offsets.items()])  # type: ignore[arg-type]
 
 
-def test_it_begins_where_the_database_says_whatever_the_broker_thinks(trial: Trial, reading: Reading) -> None:
+def test_it_begins_where_the_database_says_whatever_the_broker_thinks(trial: Trial) -> None:
     stream = trial.settings.stream("scada")
+    trial.send("scada", [b"%d" % number for number in range(30)])
+    # A broker takes an outsider's offsets only while the group has no member.
     other = Consumer({"bootstrap.servers": trial.broker.bootstrap, "group.id": stream.consumer_group})
     other.commit(
         offsets=[TopicPartition(stream.topic, number, 10) for number in range(3)], asynchronous=False
     )
     other.close()
-    note(trial.database, reading.bookmarks, {0: 9, 2: 3})
-    wait_until(lambda: reading.has_read(18), what="reading")
+    reading = Reading(trial)
+    try:
+        note(trial.database, reading.bookmarks, {0: 9, 2: 3})
+        wait_until(lambda: reading.has_read(18), what="reading")
+    finally:
+        reading.source.close()
     offsets = {(told.position.partition, told.position.next_offset - 1) for told in reading.read}
     assert offsets == {(0, 9), *((1, n) for n in range(10)), *((2, n) for n in range(3, 10))}
     assert {told.payload for told in reading.read if told.position.partition == 0} == {b"27"}
