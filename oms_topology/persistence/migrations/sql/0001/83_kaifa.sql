@@ -363,7 +363,7 @@ BEGIN
             FROM unnest(meter_nos, oms_topology.meters_of_assets(
                      ARRAY(SELECT CASE WHEN u.is_asset THEN u.mrid END
                            FROM unnest(mrids, are_assets) WITH ORDINALITY AS u (mrid, is_asset, at) ORDER BY u.at),
-                     points)) WITH ORDINALITY AS u (meter_no, registered_no, at) ORDER BY u.at);
+                     '{}')) WITH ORDINALITY AS u (meter_no, registered_no, at) ORDER BY u.at);
     END IF;
     meter_nos := ARRAY(
         SELECT COALESCE(u.meter_no, CASE WHEN u.is_lone THEN max(u.meter_no) FILTER (WHERE u.is_asset) OVER (PARTITION BY u.place) END)
