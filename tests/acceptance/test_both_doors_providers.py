@@ -58,7 +58,7 @@ texts = st.sampled_from(["Storm", "", "r" * 201, "'; DROP TABLE oms_meters; --",
 
 
 def told_once(event: dict[str, Any]) -> dict[str, Any]:
-    # Where two claim a serial, or one names it alone, the first comer decides; within a batch nobody is first.
+    # Where two claim a serial, or one names it alone, the first comer decides; in a batch nobody is.
     is_own = event.get("onuSerial") != "S9" or event["onuId"] in (3, "003")
     return event if is_own else event | {"onuSerial": "S0" if event["onuId"] in ("ONU-2", None) else ""}
 
