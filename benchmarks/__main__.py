@@ -13,6 +13,7 @@ BENCHMARKS = (
     "benchmarks.events.parse",
     "benchmarks.events.throughput",
     "benchmarks.events.storm",
+    "benchmarks.geo.nearest",
     "benchmarks.database.trip",
     "benchmarks.database.floor",
     "benchmarks.database.growth",

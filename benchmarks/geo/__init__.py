@@ -1,0 +1,1 @@
+"""Geometry against its peers."""
