@@ -166,3 +166,18 @@ def test_the_pipeline_maintains_the_audit_by_itself(grid: Grid, monkeypatch: pyt
         assert sealed == []
         pipeline.handle("scada", event(feeder="F2", minute=1, alarm="Energized"))
         assert sealed == [2]
+
+
+def test_judging_a_meter_twice_for_one_signal_is_no_update_by_an_old_service(grid: Grid) -> None:
+    grid.say(["M6"], "on", 0)
+    grid.rows(
+        "WITH said AS (UPDATE oms_topology.meter_report SET power_status = 'off'"
+        "              WHERE source = 'onu' RETURNING meter_no, occurred_at, signal_no)"
+        " SELECT oms_topology.reassess_meters(ARRAY[meter_no], occurred_at, signal_no) FROM said"
+    )
+    grid.rows(
+        "SELECT oms_topology.reassess_meters(ARRAY[meter_no], occurred_at, signal_no)"
+        " FROM oms_topology.meter_report WHERE source = 'onu'"
+    )
+    assert grid.off() == ["M6"]
+    assert grid.rows("SELECT count(*) FROM oms_topology.signal WHERE source = 'system'") == [(0,)]

@@ -266,7 +266,8 @@ BEGIN
             WHEN m.last_status_change > COALESCE(m.last_power_change, '-infinity') THEN GREATEST(m.last_status_change, p.since)
             WHEN p.since >= m.last_power_change THEN p.since
             ELSE GREATEST(p.since, oms_topology.communication_since(m.meter_no)) END,
-        power_signal_no = p_signal_no, updated_at = clock_timestamp()
+        -- Another one in any case, or the write would pass for an old service's (74).
+        power_signal_no = NULLIF(p_signal_no, m.power_signal_no), updated_at = clock_timestamp()
     FROM start p WHERE m.meter_no = p.meter_no;
     PERFORM oms_topology.log_status_change(p_meter_nos);
 END $$;

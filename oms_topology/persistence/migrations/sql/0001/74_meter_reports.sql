@@ -98,7 +98,7 @@ BEGIN
             own_power_at = CASE WHEN t.sets_power THEN t.occurred_at ELSE m.own_power_at END,
             last_power_change = CASE WHEN t.sets_power AND m.power_status IS DISTINCT FROM t.power
                 THEN t.occurred_at ELSE m.last_power_change END,
-            power_signal_no = CASE WHEN t.sets_power THEN t.signal_no ELSE m.power_signal_no END,
+            power_signal_no = CASE WHEN t.sets_power THEN NULLIF(t.signal_no, m.power_signal_no) ELSE m.power_signal_no END,
             communication_status = CASE WHEN t.sets_communication THEN t.communication_status ELSE m.communication_status END,
             last_communication = CASE WHEN t.sets_communication THEN t.occurred_at ELSE m.last_communication END,
             last_status_change = CASE
