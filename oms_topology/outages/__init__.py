@@ -1,0 +1,1 @@
+"""What has failed, given what was and what was not heard: evidence, exact inference, conclusions."""
