@@ -14,6 +14,7 @@ BENCHMARKS = (
     "benchmarks.events.throughput",
     "benchmarks.events.storm",
     "benchmarks.geo.nearest",
+    "benchmarks.geo.calibration",
     "benchmarks.database.trip",
     "benchmarks.database.floor",
     "benchmarks.database.growth",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oms_topology.geo.confidence import DEFAULT_POSITION_ERROR_M, link_confidence
 from oms_topology.geo.coordinates import (
     Bounds,
     PositionStatus,
@@ -57,6 +58,11 @@ class Links:
         Codes of `LinkStatus`.
     target_status : array of uint8
         Codes of `PositionStatus`, for each target; one that is not usable is linked to nothing.
+    max_distance_m, position_error_m : float
+        As they were asked with.
+    rule : str
+        How the targets were chosen: ``"nearest"`` here. No rule is called ``"surveyed"``, so that a link
+        that somebody has seen can be told from all of these.
     """
 
     target: NDArray[np.intp]
@@ -64,6 +70,9 @@ class Links:
     second_distance_m: Floats
     status: NDArray[np.uint8]
     target_status: NDArray[np.uint8]
+    max_distance_m: float
+    position_error_m: float = DEFAULT_POSITION_ERROR_M
+    rule: str = "nearest"
 
     def __len__(self) -> int:
         return len(self.target)
@@ -80,6 +89,16 @@ class Links:
             names[status] = status.name.lower()
         return names[self.status]
 
+    @property
+    def confidence(self) -> Floats:
+        """How probable it is that each link is right, 0 to 1, NaN for none; see `link_confidence`. O(n)."""
+        return link_confidence(
+            self.distance_m,
+            self.second_distance_m,
+            max_distance_m=self.max_distance_m,
+            position_error_m=self.position_error_m,
+        )
+
     def counts(self) -> dict[str, int]:
         """Count the points of each status that occurs, linked first."""
         counted = np.bincount(self.status, minlength=max(LinkStatus) + 1)
@@ -93,6 +112,7 @@ def link_nearest(
     max_distance_m: float,
     target_ids: Sequence[Any] | NDArray[Any] | None = None,
     bounds: tuple[float, float, float, float] | None = None,
+    position_error_m: float = DEFAULT_POSITION_ERROR_M,
 ) -> Links:
     """Link each point to the target that is truly nearest, by the geodesic on the WGS84 ellipsoid.
 
@@ -110,6 +130,9 @@ def link_nearest(
         West, south, east, north in degrees: where positions can be. A point outside that would lie inside
         with longitude and latitude exchanged is suspected to be swapped, and never repaired. The box around
         the targets if not given.
+    position_error_m : float
+        How good the positions are, for `Links.confidence` alone: the standard deviation on each axis in
+        metres, 0 or more. It changes no link.
 
     Returns
     -------
@@ -123,7 +146,7 @@ def link_nearest(
         For a missing or another coordinate reference system than WGS84 longitude and latitude, and for what
         is no point.
     ValueError
-        For a limit out of its range, or ids that are not one for each target.
+        For a limit or an error of positions out of its range, or ids that are not one for each target.
 
     Notes
     -----
@@ -142,13 +165,19 @@ def link_nearest(
     Links(1 linked, 1 too_far, 1 no_position, 1 suspected_swap)
     >>> links.target, links.distance_m.round(1), links.second_distance_m.round(1)
     (array([ 1, -1, -1, -1]), array([47.3,  nan,  nan,  nan]), array([94.5,  nan,  nan,  nan]))
+    >>> links.confidence.round(2)
+    array([0.94,  nan,  nan,  nan])
     """
     if not 0 < max_distance_m <= LONGEST_LIMIT_M:
         raise ValueError(
             f"max_distance_m must be above 0 and at most {LONGEST_LIMIT_M:,.0f}, not {max_distance_m}"
         )
+    if not 0 <= position_error_m < np.inf:
+        raise ValueError(f"position_error_m must be 0 or more, not {position_error_m}")
     asked, offered = read_points(points, "points"), read_points(targets, "targets")
-    links = _nothing_linked(position_status(*asked), position_status(*offered))
+    links = _nothing_linked(
+        position_status(*asked), position_status(*offered), max_distance_m, position_error_m
+    )
     usable, choice = (np.flatnonzero(status == 0) for status in (links.status, links.target_status))
     rank = None if target_ids is None else _rank(target_ids, len(links.target_status), choice)
     found = nearest_points(
@@ -163,9 +192,16 @@ def link_nearest(
     return links
 
 
-def _nothing_linked(status: NDArray[np.uint8], target_status: NDArray[np.uint8]) -> Links:
-    count = len(status)
-    return Links(np.full(count, -1), np.full(count, np.nan), np.full(count, np.nan), status, target_status)
+def _nothing_linked(
+    status: NDArray[np.uint8],
+    target_status: NDArray[np.uint8],
+    max_distance_m: float,
+    position_error_m: float,
+) -> Links:
+    target, nothing = np.full(len(status), -1), np.full(len(status), np.nan)
+    return Links(
+        target, nothing, nothing.copy(), status, target_status, float(max_distance_m), float(position_error_m)
+    )
 
 
 def _rank(target_ids: Sequence[Any] | NDArray[Any], count: int, usable: NDArray[np.intp]) -> NDArray[np.intp]:
