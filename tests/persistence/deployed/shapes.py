@@ -13,19 +13,29 @@ if TYPE_CHECKING:
 _ROWS = Path(__file__).parent
 
 
-def build_shape_a(engine: Engine) -> None:
-    """Build in the order that works, base twice: every foreign key stands, one of them doubled."""
+def install_shape_a(engine: Engine) -> None:
+    """Install in the order that works, base twice: every foreign key stands, one of them doubled."""
     install_uuid(engine)
     scripts = (*SERVICES, "10_base.sql", "10_base.sql", "20_enhancement.sql", *ALTERS)
     _without_errors(run_scripts(engine, scripts))
+
+
+def install_shape_b(engine: Engine) -> None:
+    """Install with the alters first: the added columns have no foreign keys."""
+    install_uuid(engine)
+    scripts = ("10_base.sql", "10_base.sql", *SERVICES, *ALTERS, "20_enhancement.sql")
+    _without_errors(run_scripts(engine, scripts))
+
+
+def build_shape_a(engine: Engine) -> None:
+    """Build shape A with its rows."""
+    install_shape_a(engine)
     _fill(engine, "core_rows.sql", "service_rows.sql", "optional.sql")
 
 
 def build_shape_b(engine: Engine) -> None:
-    """Build with the alters first: the added columns have no foreign keys, and orphaned ids."""
-    install_uuid(engine)
-    scripts = ("10_base.sql", "10_base.sql", *SERVICES, *ALTERS, "20_enhancement.sql")
-    _without_errors(run_scripts(engine, scripts))
+    """Build shape B with its rows, orphaned ids among them."""
+    install_shape_b(engine)
     _fill(engine, "core_rows.sql", "service_rows.sql", "orphan_rows.sql", "optional.sql")
 
 
