@@ -1,5 +1,6 @@
-"""What providers say: any form of a message becomes signals, or a clear error."""
+"""What providers say: any form of a message becomes signals, or a clear error; and what signals come to."""
 
 from oms_topology.events.parse import parse
+from oms_topology.events.status import ReportedStatuses, fold
 
-__all__ = ["parse"]
+__all__ = ["ReportedStatuses", "fold", "parse"]

@@ -12,6 +12,7 @@ from oms_topology.model.kinds import (
 from oms_topology.model.network import NetworkColumns
 from oms_topology.model.receipt import Receipt
 from oms_topology.model.signal import DeviceReference, Signal, SignalFinding
+from oms_topology.model.status import MeterStatus, StatusReport
 from oms_topology.model.stream_position import StreamPosition
 from oms_topology.model.trace import PathStep
 
@@ -21,6 +22,7 @@ __all__ = [
     "DeviceReference",
     "Finding",
     "FindingSeverity",
+    "MeterStatus",
     "NetworkColumns",
     "OutageStatus",
     "PathStep",
@@ -30,5 +32,6 @@ __all__ = [
     "Signal",
     "SignalFinding",
     "Source",
+    "StatusReport",
     "StreamPosition",
 ]

@@ -19,7 +19,12 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 @pytest.mark.parametrize(
     ("page", "least"),
-    [(ROOT / "README.md", 20), (ROOT / "docs" / "network.md", 8), (ROOT / "docs" / "linking.md", 5)],
+    [
+        (ROOT / "README.md", 20),
+        (ROOT / "docs" / "network.md", 8),
+        (ROOT / "docs" / "linking.md", 5),
+        (ROOT / "docs" / "status.md", 8),
+    ],
 )
 def test_what_a_page_shows_in_python_runs_as_it_is_printed(page: Path, least: int) -> None:
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)

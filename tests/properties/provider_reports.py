@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from oms_topology.events import parse
+from oms_topology.events import ReportedStatuses, parse
+from oms_topology.model import (
+    CommunicationStatus,
+    DeviceKind,
+    DeviceReference,
+    MeterStatus,
+    PowerStatus,
+    Signal,
+    Source,
+)
 from tests.acceptance.scada_grid import at
 from tests.properties.test_scada_order import FOREVER, NAMES, SUPPLIES, Oracle, Said, chain
 
@@ -18,7 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-__all__ = ["REGISTRY", "Asset", "Call", "Onu", "ProviderOracle", "Request", "Spoken", "spoken_sets"]
+__all__ = [
+    "REGISTRY",
+    "Asset",
+    "Call",
+    "Onu",
+    "ProviderOracle",
+    "Request",
+    "Spoken",
+    "empty_statuses",
+    "signals_of",
+    "spoken_sets",
+    "told_by",
+]
 
 # ONU 1: M1 M2, ONU 2: M3 M8; ONU 3 and the meters X1, X2 are in no registry.
 REGISTRY = """
@@ -277,6 +298,57 @@ def _runs(before: str, told: Sequence[tuple[datetime, str]]) -> list[tuple[datet
             found.append((when, status))
         before = status
     return found
+
+
+def empty_statuses() -> ReportedStatuses:
+    """The fold of the package, with the network and the registry of these messages."""
+    reporting = {name: _reference(said) for name, said in NAMES.items()}
+    paths = {
+        meter: [[reporting[name] for name in chain(supply) if name in reporting] for supply in supplies]
+        for meter, supplies in SUPPLIES.items()
+    }
+    return ReportedStatuses(supplies=paths, onus={str(onu): meters for onu, meters in ON_ONU.items()})
+
+
+def _reference(said: dict[str, str]) -> DeviceReference:
+    kind = next(kind for kind in ("switch", "feeder", "substation") if kind in said)
+    return DeviceReference(DeviceKind(kind), said[kind])
+
+
+def signals_of(message: Spoken | Said, received_at: datetime) -> tuple[Signal, ...]:
+    """A message's signals, with the meters that the registry knows behind the names it uses."""
+    if isinstance(message, Said):
+        return parse("scada", message.message, received_at=received_at)
+    if isinstance(message, Request):
+        return (_signal_of(message, received_at),)
+    signals = parse(message.source, message.payload, received_at=received_at)
+    return tuple(replace(signal, meter_numbers=tuple(sorted(message.named))) for signal in signals)
+
+
+def _signal_of(request: Request, received_at: datetime) -> Signal:
+    power, link = request.says
+    return Signal(
+        source=Source(request.source),
+        source_event_id=request.payload["key"],
+        content_hash="",
+        device=DeviceReference(DeviceKind.METER, request.meter),
+        meter_numbers=(request.meter,),
+        power_status=PowerStatus(power or "unknown"),
+        communication_status=CommunicationStatus(link or "unknown"),
+        occurred_at=at(request.minute or 0),
+        received_at=received_at,
+    )
+
+
+def told_by(status: MeterStatus) -> dict[str, Any]:
+    """A status as the columns of the registry."""
+    return {
+        "power_status": status.power_status.value,
+        "last_power_change": status.last_power_change,
+        "communication_status": status.communication_status.value,
+        "last_communication": status.last_communication,
+        "last_status_change": status.last_status_change,
+    }
 
 
 minutes = st.integers(1, 10)

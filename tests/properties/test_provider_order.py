@@ -1,7 +1,8 @@
 """Order freedom of all four providers: any order, any batches, the same status, history and outages.
 
-What a set of messages means is computed by an oracle in Python (:mod:`tests.properties.provider_reports`);
-PostgreSQL gets the set twice, shuffled, with repetitions and cut into batches.
+What a set of messages means is computed by an oracle in Python (:mod:`tests.properties.provider_reports`),
+and by the package's own fold without a database; PostgreSQL gets the set twice, shuffled, with repetitions
+and cut into batches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from hypothesis import strategies as st
 
 from oms_topology import Pipeline, Topology
 from tests.acceptance.scada_grid import NETWORK, Grid, at
-from tests.properties.provider_reports import REGISTRY, ProviderOracle, Request, Spoken, spoken_sets
+from tests.properties.provider_reports import (
+    REGISTRY,
+    ProviderOracle,
+    Request,
+    Spoken,
+    empty_statuses,
+    signals_of,
+    spoken_sets,
+    told_by,
+)
 from tests.properties.test_scada_order import Said
 
 if TYPE_CHECKING:
@@ -154,13 +164,18 @@ def test_any_order_in_any_batches_gives_what_the_set_means(
     network: Network, given_orders: tuple[list[list[list[Spoken | Said]]], int]
 ) -> None:
     orders, received = given_orders
-    oracle = ProviderOracle([said for batch in orders[0] for said in batch], at(received))
+    messages = [said for batch in orders[0] for said in batch]
+    oracle, folded = ProviderOracle(messages, at(received)), empty_statuses()
+    for said in messages:
+        folded.update(signals_of(said, at(received)))
     try:
         states = []
         for batches in orders:
             grid = network.fresh()
             deliver(grid, batches, at(received))
-            assert status_of(grid, STATUS) == {meter: oracle.status(meter) for meter in oracle.meters}
+            stored = status_of(grid, STATUS)
+            assert stored == {meter: oracle.status(meter) for meter in oracle.meters}
+            assert stored == {meter: told_by(folded.status(meter)) for meter in stored}
             assert history_of(grid, "meter_power_history") == history(oracle.changes, oracle.meters)
             assert history_of(grid, "meter_communication_history") == history(
                 oracle.link_changes, oracle.meters
