@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oms_topology.graph.engine.state import SupplyState
+    from oms_topology.model import NetworkColumns
 
-__all__ = ["MeterSet"]
+__all__ = ["NOT_COUNTED", "MeterSet"]
+
+NOT_COUNTED = -1
+"""Stands for the count in a set that has not looked yet where its meters stand."""
 
 _LABELS = tuple(kind.value for kind in DeviceKind if kind not in (DeviceKind.METER, DeviceKind.SWITCH))
 _FEEDING = (*_LABELS, "device", "kind")
@@ -58,8 +62,17 @@ class MeterSet(AbstractSet[str]):
         "_sequence",
         "_state",
         "_top",
+        "_written",
     )
 
+    _state: SupplyState
+    _sequence: int
+    _columns: NetworkColumns
+    _top: int
+    _written: int
+    _offset: int
+    _first: int
+    _count: int
     _rows: NDArray[np.int32]
     _places: NDArray[np.int32]
     _members: frozenset[int]
@@ -76,7 +89,7 @@ class MeterSet(AbstractSet[str]):
 
     @classmethod
     def below(cls, state: SupplyState, top: int) -> MeterSet:
-        """Make the set of the meters below a place."""
+        """Make the set of the meters below a place; in the midst of a change too."""
         arena = state.arena
         offset = state.offsets[arena.trees[top]]
         first = arena.firsts[top + offset]
@@ -117,21 +130,38 @@ class MeterSet(AbstractSet[str]):
         return cls.of_rows(state, np.concatenate(rows), np.concatenate(places))
 
     def __len__(self) -> int:
-        return self._count
+        count = self._count
+        return count if count >= 0 else self._looked_up()
+
+    def _looked_up(self) -> int:
+        """Find where the meters stood in the version that the set is of; returns how many there are."""
+        state, top = self._state, self._top
+        offset = state.offset_as_of(top, self._written)
+        arena = state.arena
+        first = arena.firsts[top + offset]
+        count = arena.firsts[top + arena.sizes[top] + offset] - first
+        self._offset, self._first = offset, first
+        self._count = count
+        return count
 
     @property
     def rows(self) -> NDArray[np.int32]:
         """Rows of the meters in the network's columns, int32, in the set's order; not to be written to."""
         if self._top < 0:
             return self._rows
-        rows: NDArray[np.int32] = self._state.arena.meter_at[self._first : self._first + self._count]
+        count = len(self)
+        rows: NDArray[np.int32] = self._state.arena.meter_at[self._first : self._first + count]
         rows.flags.writeable = False
         return rows
 
     @property
     def run(self) -> tuple[NDArray[np.int32], int]:
         """An array in which the rows stand one after another, and where they begin; not to be written to."""
-        return (self._rows, 0) if self._top < 0 else (self._state.arena.meter_at, self._first)
+        if self._top < 0:
+            return self._rows, 0
+        if self._count < 0:
+            self._looked_up()
+        return self._state.arena.meter_at, self._first
 
     @property
     def places(self) -> NDArray[np.int32]:
@@ -144,6 +174,8 @@ class MeterSet(AbstractSet[str]):
 
     def _own_counts(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Give the places of the subtree, and how many meters hang on each directly."""
+        if self._count < 0:
+            self._looked_up()
         arena, top = self._state.arena, self._top
         stop, offset = top + arena.sizes[top], self._offset
         return np.arange(top, stop, dtype=np.int32), np.diff(arena.first[top + offset : stop + 1 + offset])
@@ -178,7 +210,7 @@ class MeterSet(AbstractSet[str]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, MeterSet) and other._numbering() is self._numbering():
-            return self._count == other._count and np.array_equal(np.sort(self.rows), np.sort(other.rows))
+            return len(self) == len(other) and np.array_equal(np.sort(self.rows), np.sort(other.rows))
         return super().__eq__(other)
 
     __hash__ = None  # type: ignore[assignment]
@@ -368,13 +400,14 @@ class MeterSet(AbstractSet[str]):
         >>> net.downstream("F1").status_counts(np.array([0, 1, 1], dtype=np.int8)).tolist()
         [1, 2, 0]
         """
-        if self._count >= _MANY and kinds > 0 and _is_plain(statuses):
+        count = len(self)
+        if count >= _MANY and kinds > 0 and _is_plain(statuses):
             from oms_topology.graph.traces import batch_kernels
 
             counts = np.zeros(kinds, dtype=np.intp)
             rows, begin = self.run
             if batch_kernels.is_compiled and batch_kernels.histogram(
-                rows, begin, begin + self._count, statuses, counts
+                rows, begin, begin + count, statuses, counts
             ):
                 return counts
         try:

@@ -31,7 +31,8 @@ class Arena:
     numbers that say where in ``meter_at`` the meters of each place begin; a state knows for every tree the
     offset from place to layout. A change writes a block, or only a layout, anew behind all others and then
     points the state at it; who still holds the old one reads on undisturbed. Only a layout that was
-    written since the last answer was given is changed where it stands.
+    written since the last answer was given is changed where it stands. A layout that takes the place of
+    another has that one's offset before its first number.
 
     Parameters
     ----------

@@ -153,6 +153,7 @@ class Editor:
                 current.make_room()
             if done < 0:
                 return None
+            current.written = current.arena.counts[1]
             current.is_open[branch] = is_open
             current.supplied += -done if is_open else done
         finally:
@@ -176,6 +177,7 @@ class Editor:
                 normal.make_room(current)
             if done < 0:
                 return None
+            normal.written = current.written = normal.arena.counts[1]
             network.set_ends(branch, ends)
         finally:
             normal.sequence += 1
@@ -193,6 +195,7 @@ class Editor:
                 done = self._do(steps)
             finally:
                 for state in old:
+                    state.written = state.arena.counts[1]
                     state.sequence += 1
         else:
             copies = object.__new__(Editor)
@@ -204,6 +207,8 @@ class Editor:
     def _replace(self, copies: Editor) -> None:
         """Let changed copies take the place of what they were made of."""
         old = self.normal, self.current
+        for state in (copies.normal, copies.current):
+            state.written = state.arena.counts[1]
         self.network, self.normal, self.current = copies.network, copies.normal, copies.current
         self._held = copies._held
         for state in old:
@@ -371,7 +376,10 @@ class Editor:
             gained_now, gained = divmod(done % WROTE, 3)
             normal.supplied += gained - 1
             current.supplied += gained_now - 1
-        return done >= WROTE
+        if done >= WROTE:
+            normal.written = current.written = normal.arena.counts[1]
+            return True
+        return False
 
     def _set_device(self, device: int, is_there: bool) -> None:
         normal, current = self.normal, self.current

@@ -3,6 +3,8 @@
 A tree's meters stand in one run of ``meter_at``, and where those of each device begin in its layout. Where an
 answer may still read the layout it is written anew behind all others; where none can, the meters between the
 two devices shift by one. Places of ``meter_at`` that nobody owns hold ``FREE``: a few behind every run.
+Before a layout that takes the place of another stands the offset of that one, for the answers that are of
+its time.
 """
 
 from __future__ import annotations
@@ -154,7 +156,8 @@ def _write_anew(state: Arrays, base: int, meter: int, out: int, into: int) -> No
     first, meter_at, used = state.first, state.meter_at, state.used
     count, offset = state.size[base], state.layout[state.tree[base]]
     begin, end = first[base + offset], first[base + count + offset]
-    to, to_meter = used[1], used[2]
+    first[used[1]] = offset
+    to, to_meter = used[1] + 1, used[2]
     shift = to_meter - begin
     for step in range(count + 1):
         first[to + step] = first[base + offset + step] + shift
@@ -221,7 +224,7 @@ def _has_room(state: Arrays, twin: Arrays, places: tuple[int, int, int, int]) ->
             layout = state.layout if at < 2 else twin.layout
             base = root_of(state.parent, place)
             start = base + layout[state.tree[base]]
-            numbers += state.size[base] + 1
+            numbers += state.size[base] + 2
             meters += state.first[start + state.size[base]] - state.first[start] + 1 + SPARE
     used = state.used
     return bool(used[1] + numbers <= len(state.first) and used[2] + meters <= len(state.meter_at))

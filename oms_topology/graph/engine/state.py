@@ -82,6 +82,9 @@ class SupplyState:
     is_held : bool
         Whether an answer was given that may still read the layouts as they are. Who gives one sets it
         before looking at ``sequence`` for the last time; who changes something takes it back.
+    written : int
+        How many layout numbers the arena had after the last change: the layouts of this version are
+        those that begin before it.
     """
 
     __slots__ = (
@@ -103,6 +106,7 @@ class SupplyState:
         "position",
         "sequence",
         "supplied",
+        "written",
     )
 
     def __init__(
@@ -122,7 +126,7 @@ class SupplyState:
         self.lacking: set[int] = set()
         self.idle: set[int] = set()
         self.supplied = 0
-        self.sequence = 0
+        self.sequence = self.written = 0
         self._flat: tuple[int, SupplyIndex] | None = None
 
     def fork(
@@ -135,7 +139,8 @@ class SupplyState:
         other.stand(self.position.copy(), self.layout.copy())
         other.is_held = False
         other.overrides, other.lacking, other.idle = dict(self.overrides), set(self.lacking), set(self.idle)
-        other.supplied, other.sequence, other._flat = self.supplied, 0, None
+        other.supplied, other.written = self.supplied, self.written
+        other.sequence, other._flat = 0, None
         return other
 
     def stand(self, position: NDArray[np.int32], layout: NDArray[np.int64]) -> None:
@@ -181,6 +186,15 @@ class SupplyState:
     def feed(self, meter: int) -> int:
         """Give the device that a meter hangs on: its own, or the second supply that holds it up."""
         return self.overrides[meter] if meter in self.overrides else self.network.meter_device(meter)
+
+    def offset_as_of(self, place: int, written: int) -> int:
+        """Give the offset of a place's tree when so many layout numbers were written."""
+        offset = self.offsets[self.arena.trees[place]]
+        if place + offset >= written:
+            base = self.root(place)
+            while base + offset >= written:
+                offset = self.arena.firsts[base + offset - 1]
+        return offset
 
     def meters_below(self, place: int) -> int:
         """Count the meters below a place."""
@@ -287,6 +301,7 @@ class SupplyState:
             feeds = own[meters]
         self._take(plant(self.arena, forest, is_alive, devices, meters, feeds, idle))
         self.feed_again(self.network.backups.meters())
+        self.written = self.arena.counts[1]
 
     def _take(self, planting: Planting) -> None:
         """Point the devices at trees that were planted, all at once for who reads meanwhile."""
