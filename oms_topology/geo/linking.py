@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oms_topology.geo.asking import asked_of_points, check_limit
 from oms_topology.geo.confidence import DEFAULT_POSITION_ERROR_M, link_confidence
 from oms_topology.geo.coordinates import (
     Bounds,
     PositionStatus,
     bounds_of,
-    position_status,
     suspected_swaps,
 )
-from oms_topology.geo.nearest import LONGEST_LIMIT_M, nearest_points
-from oms_topology.geo.reading import Read, read_points
+from oms_topology.geo.nearest import nearest_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oms_topology.geo.geodesy import Floats
+    from oms_topology.geo.reading import Read
 
 __all__ = ["LinkStatus", "Links", "link_nearest"]
 
@@ -111,6 +111,8 @@ def link_nearest(
     *,
     max_distance_m: float,
     target_ids: Sequence[Any] | NDArray[Any] | None = None,
+    groups: Sequence[Any] | NDArray[Any] | None = None,
+    target_groups: Sequence[Any] | NDArray[Any] | None = None,
     bounds: tuple[float, float, float, float] | None = None,
     position_error_m: float = DEFAULT_POSITION_ERROR_M,
 ) -> Links:
@@ -126,6 +128,9 @@ def link_nearest(
     target_ids : sequence of str or int, optional
         One for each target: of several equally near ones that with the lowest id is taken. If not given, the
         row decides.
+    groups, target_groups : sequence of str or int, optional
+        One for each point and one for each target: only targets of the same group count, such as the
+        feeders of a meter's substation. A point whose group is None or NaN, or has no target, is too far.
     bounds : tuple of float, optional
         West, south, east, north in degrees: where positions can be. A point outside that would lie inside
         with longitude and latitude exchanged is suspected to be swapped, and never repaired. The box around
@@ -146,7 +151,8 @@ def link_nearest(
         For a missing or another coordinate reference system than WGS84 longitude and latitude, and for what
         is no point.
     ValueError
-        For a limit or an error of positions out of its range, or ids that are not one for each target.
+        For a limit or an error of positions out of its range, and for ids or groups that are not one for each
+        row.
 
     Notes
     -----
@@ -168,27 +174,28 @@ def link_nearest(
     >>> links.confidence.round(2)
     array([0.94,  nan,  nan,  nan])
     """
-    if not 0 < max_distance_m <= LONGEST_LIMIT_M:
-        raise ValueError(
-            f"max_distance_m must be above 0 and at most {LONGEST_LIMIT_M:,.0f}, not {max_distance_m}"
-        )
+    check_limit(max_distance_m)
     if not 0 <= position_error_m < np.inf:
         raise ValueError(f"position_error_m must be 0 or more, not {position_error_m}")
-    asked, offered = read_points(points, "points"), read_points(targets, "targets")
-    links = _nothing_linked(
-        position_status(*asked), position_status(*offered), max_distance_m, position_error_m
-    )
-    usable, choice = (np.flatnonzero(status == 0) for status in (links.status, links.target_status))
-    rank = None if target_ids is None else _rank(target_ids, len(links.target_status), choice)
+    asked = asked_of_points(points, targets, target_ids, groups, target_groups)
+    links = _nothing_linked(asked.status, asked.target_status, max_distance_m, position_error_m)
     found = nearest_points(
-        asked.positions(usable), offered.positions(choice), max_distance_m=max_distance_m, target_rank=rank
+        asked.usable_points,
+        asked.usable_targets,
+        max_distance_m=max_distance_m,
+        target_rank=asked.target_rank,
+        group=asked.group,
+        target_group=asked.target_group,
     )
+    links.status[links.status == LinkStatus.LINKED] = LinkStatus.TOO_FAR
     is_linked = found.target >= 0
-    links.target[usable[is_linked]] = choice[found.target[is_linked]]
-    links.distance_m[usable] = found.distance_m
-    links.second_distance_m[usable] = found.second_distance_m
-    links.status[usable[~is_linked]] = LinkStatus.TOO_FAR
-    _tell_swaps(asked, links.status, Bounds(*bounds) if bounds else bounds_of(*offered.positions(choice)))
+    linked = asked.usable[is_linked]
+    links.status[linked] = LinkStatus.LINKED
+    links.target[linked] = asked.choice[found.target[is_linked]]
+    links.distance_m[asked.usable] = found.distance_m
+    links.second_distance_m[asked.usable] = found.second_distance_m
+    within = Bounds(*bounds) if bounds else bounds_of(*asked.usable_targets)
+    _tell_swaps(asked.points, links.status, within)
     return links
 
 
@@ -202,18 +209,6 @@ def _nothing_linked(
     return Links(
         target, nothing, nothing.copy(), status, target_status, float(max_distance_m), float(position_error_m)
     )
-
-
-def _rank(target_ids: Sequence[Any] | NDArray[Any], count: int, usable: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Give each usable target its place in the order of ids; rows decide between equal ids."""
-    ids = np.asarray(target_ids)
-    if ids.shape != (count,):
-        raise ValueError(
-            f"target_ids must be one for each of the {count} targets, not of the shape {ids.shape}"
-        )
-    rank = np.empty(len(usable), dtype=np.intp)
-    rank[np.argsort(ids[usable], kind="stable")] = np.arange(len(usable))
-    return rank
 
 
 def _tell_swaps(asked: Read, status: NDArray[np.uint8], bounds: Bounds | None) -> None:

@@ -9,13 +9,10 @@ target of the lowest rank.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy.spatial import KDTree
 
-from oms_topology.geo.coordinates import Positions
 from oms_topology.geo.geodesy import (
     ROUNDING_M,
     SERIES_LIMIT_M,
@@ -23,14 +20,16 @@ from oms_topology.geo.geodesy import (
     geodesic_at_most_m,
     geodesic_from_short_chord_m,
     geodesic_m,
-    to_earth_centred_m,
 )
 from oms_topology.geo.places import Places, places_of
+from oms_topology.geo.target_tree import TargetTree, in_space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LONGEST_LIMIT_M", "Nearest", "nearest_points"]
+    from oms_topology.geo.coordinates import Positions
+
+__all__ = ["LONGEST_LIMIT_M", "Nearest", "measured_m", "nearest_points", "workers_for"]
 
 LONGEST_LIMIT_M: Final = 10_000_000.0
 """Up to here the bound is proven, with room to spare."""
@@ -72,6 +71,8 @@ def nearest_points(
     *,
     max_distance_m: float,
     target_rank: NDArray[np.intp] | None = None,
+    group: NDArray[np.intp] | None = None,
+    target_group: NDArray[np.intp] | None = None,
 ) -> Nearest:
     """Find the target nearest to each point, and how far the second nearest is.
 
@@ -84,6 +85,8 @@ def nearest_points(
     target_rank : array of int, optional
         A permutation of 0 to m - 1: of equally near targets the lowest rank is taken. The rows themselves if
         not given.
+    group, target_group : array of int, optional
+        Shapes (n,) and (m,), both or none, from 0 to 10,000,000: only targets of the point's group count.
 
     Returns
     -------
@@ -106,79 +109,34 @@ def nearest_points(
     >>> found.target, found.distance_m.round(3), found.second_distance_m.round(3)
     (array([ 1, -1]), array([94.544,    nan]), array([283.633,     nan]))
     """
-    asked = places_of(*points)
-    target, distance_m, second_m = _nearest_of_places(
-        asked, _TargetTree(targets, target_rank), max_distance_m
-    )
+    asked = places_of(*points, group)
+    tree = TargetTree(targets, target_rank, target_group)
+    target, distance_m, second_m = _nearest_of_places(asked, tree, max_distance_m)
     return Nearest(asked.to_rows(target), asked.to_rows(distance_m), asked.to_rows(second_m))
 
 
-class _TargetTree:
-    """The distinct places of targets, in a tree.
-
-    Attributes
-    ----------
-    positions : Positions
-        The places, shapes (p,).
-    rank : array of int
-        The lowest rank at each place.
-    is_shared : array of bool
-        Whether several targets stand there.
-    row_of_rank : array of int
-        Row of each rank, shape (m,).
-    """
-
-    def __init__(self, targets: Positions, rank: NDArray[np.intp] | None) -> None:
-        places = places_of(*targets)
-        rows = np.arange(len(places.rows))
-        self.row_of_rank = rows if rank is None else np.argsort(rank)
-        ranked = places.rows if rank is None else rank[places.rows]
-        self.rank: NDArray[np.intp] = np.minimum.reduceat(ranked, places.first) if len(rows) else rows
-        self.is_shared: NDArray[np.bool_] = places.row_counts > 1
-        self.positions = Positions(places.longitude_deg, places.latitude_deg)
-        # A tree split at medians answers no sooner than one split in the middle.
-        self._tree = KDTree(to_earth_centred_m(*self.positions), leafsize=16, balanced_tree=False)
-
-    def two_nearest(
-        self, at_m: Floats, chord_m: float, workers: int
-    ) -> tuple[NDArray[np.intp], Floats, Floats]:
-        """Give the nearest place by chord, its chord and that of the second; infinite if beyond the limit."""
-        chords_m, places = self._tree.query(at_m, k=2, distance_upper_bound=chord_m, workers=workers)
-        first_m, second_m = np.ascontiguousarray(np.transpose(chords_m))
-        return np.asarray(places)[:, 0], first_m, second_m
-
-    def within(
-        self, at_m: Floats, chord_m: Floats, workers: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Give all places within each row's chord, as pairs of row and place."""
-        balls = self._tree.query_ball_point(at_m, chord_m, workers=workers, return_sorted=False)
-        rows = np.repeat(np.arange(len(at_m)), [len(ball) for ball in balls])
-        return rows, np.fromiter(chain.from_iterable(balls), dtype=np.intp, count=len(rows))
-
-    def row(self, place: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Give the target of the lowest rank at each place."""
-        return self.row_of_rank[self.rank[place]]
-
-
-def _nearest_of_places(asked: Places, targets: _TargetTree, max_distance_m: float) -> Nearest:
+def _nearest_of_places(asked: Places, targets: TargetTree, max_distance_m: float) -> Nearest:
     count = len(asked.longitude_deg)
     found = Nearest.nothing(count)
     if not len(targets.rank):
         return found
-    workers = -1 if count > _ALONE else 1
     for begin in range(0, count, _CHUNK):
         part = slice(begin, begin + _CHUNK)
-        points = Positions(asked.longitude_deg[part], asked.latitude_deg[part])
-        _search(points, targets, max_distance_m, found.part(part), workers)
+        _search(asked.part(part), targets, max_distance_m, found.part(part), workers_for(count))
     return found
 
 
-def _search(
-    points: Positions, targets: _TargetTree, max_distance_m: float, found: Nearest, workers: int
-) -> None:
-    """Fill in what is found for some points."""
-    at_m = to_earth_centred_m(*points)
-    place, first_m, second_m = targets.two_nearest(at_m, max_distance_m + ROUNDING_M, workers)
+def workers_for(count: int) -> int:
+    """How many threads answer that many questions soonest; -1 for one per processor."""
+    return -1 if count > _ALONE else 1
+
+
+def _search(asked: Places, targets: TargetTree, max_distance_m: float, found: Nearest, workers: int) -> None:
+    """Fill in what is found for some places."""
+    at_m = in_space(asked)
+    places, chords_m = targets.nearest(at_m, 2, max_distance_m + ROUNDING_M, workers)
+    place = places[:, 0]
+    first_m, second_m = np.ascontiguousarray(chords_m.T)
     farthest_m = np.where(np.isinf(second_m), first_m, second_m)
     bound_m = geodesic_at_most_m(first_m) + ROUNDING_M
     is_open = (second_m <= bound_m) | (farthest_m > SERIES_LIMIT_M) | (bound_m > max_distance_m)
@@ -196,21 +154,19 @@ def _search(
     if len(doubtful := np.flatnonzero(is_open)):
         chord_m = np.minimum(geodesic_at_most_m(farthest_m[doubtful]), max_distance_m) + ROUNDING_M
         row, place = targets.within(at_m[doubtful], chord_m, workers)
-        _measure(points, doubtful[row], place, targets, max_distance_m, found)
+        _measure(asked, doubtful[row], place, targets, max_distance_m, found)
 
 
 def _measure(
-    points: Positions,
+    asked: Places,
     point: NDArray[np.intp],
     place: NDArray[np.intp],
-    targets: _TargetTree,
+    targets: TargetTree,
     max_distance_m: float,
     found: Nearest,
 ) -> None:
     """Measure pairs of point and place, and fill in the shortest and the second of each point."""
-    asking = Positions(*(axis[point] for axis in points))
-    offered = Positions(*(axis[place] for axis in targets.positions))
-    length_m = geodesic_m(*asking, *offered)
+    length_m = measured_m(asked, point, targets, place)
     within = np.flatnonzero(length_m <= max_distance_m)
     order = within[np.lexsort((targets.rank[place[within]], length_m[within], point[within]))]
     point, place, length_m = point[order], place[order], length_m[order]
@@ -222,3 +178,11 @@ def _measure(
     found.second_distance_m[point[first]] = np.where(
         targets.is_shared[place[first]], length_m[first], second_m
     )
+
+
+def measured_m(
+    asked: Places, point: NDArray[np.intp], targets: TargetTree, place: NDArray[np.intp]
+) -> Floats:
+    """Measure the geodesics between pairs of asked and offered places, in metres; shape (pairs,)."""
+    asking = asked.longitude_deg[point], asked.latitude_deg[point]
+    return geodesic_m(*asking, *(axis[place] for axis in targets.positions))

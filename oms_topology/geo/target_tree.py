@@ -1,0 +1,133 @@
+"""The distinct places of targets, in a tree that chords are asked of."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from oms_topology.geo.coordinates import Positions
+from oms_topology.geo.geodesy import Floats, to_earth_centred_m
+from oms_topology.geo.places import Places, places_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TargetTree", "in_space"]
+
+_GROUPS_APART_M: Final = 1e8
+"""Farther than any limit, and whole, so that within a group not a bit of a distance changes."""
+
+
+def in_space(places: Places) -> Floats:
+    """Put places into earth-centred coordinates, those of different groups out of each other's reach.
+
+    Parameters
+    ----------
+    places : Places
+        With groups or without.
+
+    Returns
+    -------
+    array of float
+        Shape (p, 3) in metres, or (p, 4) with groups.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> in_space(places_of(np.array([0.0]), np.array([0.0]), np.array([2]))).tolist()
+    [[6378137.0, 0.0, 0.0, 200000000.0]]
+    """
+    at_m = to_earth_centred_m(places.longitude_deg, places.latitude_deg)
+    return at_m if places.group is None else np.column_stack([at_m, places.group * _GROUPS_APART_M])
+
+
+class TargetTree:
+    """The distinct places of targets, in a tree.
+
+    Parameters
+    ----------
+    targets : Positions
+        Usable positions in degrees, shapes (m,).
+    rank : array of int or None
+        A permutation of 0 to m - 1; rows if not given.
+    group : array of int or None
+        Only points of the same group reach a target, if given.
+
+    Attributes
+    ----------
+    positions : Positions
+        The places, shapes (p,).
+    rank : array of int
+        The lowest rank at each place.
+    counts : array of int
+        How many targets stand at each place.
+    is_shared : array of bool
+        Whether several targets stand there.
+    row_of_rank : array of int
+        Row of each rank, shape (m,).
+    """
+
+    def __init__(
+        self, targets: Positions, rank: NDArray[np.intp] | None, group: NDArray[np.intp] | None = None
+    ) -> None:
+        places = places_of(*targets, group)
+        rows = np.arange(len(places.rows))
+        self.row_of_rank = rows if rank is None else np.argsort(rank)
+        self._ranked = places.rows if rank is None else rank[places.rows]
+        self._first = places.first
+        self.rank: NDArray[np.intp] = np.minimum.reduceat(self._ranked, places.first) if len(rows) else rows
+        self.counts = places.row_counts
+        self.is_shared: NDArray[np.bool_] = self.counts > 1
+        self.positions = Positions(places.longitude_deg, places.latitude_deg)
+        # A tree split at medians answers no sooner than one split in the middle.
+        self._tree = KDTree(in_space(places), leafsize=16, balanced_tree=False)
+
+    def nearest(
+        self, at_m: Floats, count: int, chord_m: float, workers: int
+    ) -> tuple[NDArray[np.intp], Floats]:
+        """Give the nearest places by chord and their chords, shapes (n, count).
+
+        Parameters
+        ----------
+        at_m : array of float
+            From where, as `in_space` gives it.
+        count : int
+            How many, at least two.
+        chord_m : float
+            How far at most.
+        workers : int
+            How many threads; -1 for one per processor.
+
+        Returns
+        -------
+        tuple of arrays
+            Places, nearest first, and chords in metres. Where there is none, the number of places and
+            infinity.
+        """
+        chords_m, places = self._tree.query(at_m, k=count, distance_upper_bound=chord_m, workers=workers)
+        return np.asarray(places), np.asarray(chords_m)
+
+    def within(
+        self, at_m: Floats, chord_m: Floats, workers: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Give all places within each row's chord, as pairs of row and place."""
+        balls = self._tree.query_ball_point(at_m, chord_m, workers=workers, return_sorted=False)
+        rows = np.repeat(np.arange(len(at_m)), [len(ball) for ball in balls])
+        return rows, np.fromiter(chain.from_iterable(balls), dtype=np.intp, count=len(rows))
+
+    def row(self, place: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Give the target of the lowest rank at each place."""
+        return self.row_of_rank[self.rank[place]]
+
+    def ranks_by_place(self) -> NDArray[np.intp]:
+        """Give the ranks of all targets, place after place (`first_of_place`), lowest first."""
+        place = np.repeat(np.arange(len(self.counts)), self.counts)
+        return self._ranked[np.lexsort((self._ranked, place))]
+
+    @property
+    def first_of_place(self) -> NDArray[np.intp]:
+        """Where in `ranks_by_place` each place begins, shape (p,)."""
+        return self._first
