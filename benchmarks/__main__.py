@@ -15,6 +15,7 @@ BENCHMARKS = (
     "benchmarks.events.storm",
     "benchmarks.geo.nearest",
     "benchmarks.geo.calibration",
+    "benchmarks.geo.capacity",
     "benchmarks.database.trip",
     "benchmarks.database.floor",
     "benchmarks.database.growth",

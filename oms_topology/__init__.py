@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oms_topology import errors, samples
+    from oms_topology.geo.capacity import link_within_capacity
     from oms_topology.geo.linking import Links, link_nearest
     from oms_topology.graph.impact import Impact
     from oms_topology.graph.meter_set import MeterSet
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "errors",
     "link_nearest",
+    "link_within_capacity",
     "samples",
 ]
 
@@ -54,6 +56,7 @@ _HOME = {
     "Signal": "oms_topology.model",
     "Topology": "oms_topology.graph.topology",
     "link_nearest": "oms_topology.geo.linking",
+    "link_within_capacity": "oms_topology.geo.capacity",
 }
 _ROOMS = ("errors", "samples")
 

@@ -123,7 +123,8 @@ def judge(name: str, known: Truth, table: NDArray[np.float64], rounds: int) -> N
     print("  error   all   " + "".join(f"{low:.1f}-{min(high, 1):.1f}        " for low, high in _pairs()))
     for error_m in JUDGED_M:
         part = trials(known, (error_m,), rounds if error_m else 1, seed=2)
-        sure = np.where(part.ratio < 1, interpolated(part.ratio, part.error_share, table), TWINS)
+        sure = interpolated(part.ratio, part.error_share, table)
+        sure[part.ratio == 1] = np.minimum(sure[part.ratio == 1], TWINS)
         cells = []
         for low, high in _pairs():
             inside = (sure >= low) & (sure < high)

@@ -34,7 +34,7 @@ TABLE: Final = np.array(
     ]
 )
 TWINS: Final = 0.3
-"""Where the second target is exactly as near: banks of three at one place are common."""
+"""At most, where the second target is as near or nearer: banks of three at one place are common."""
 
 
 def link_confidence(
@@ -71,10 +71,10 @@ def link_confidence(
     array([0.99, 0.8 , 0.99,  nan])
     """
     second_m = np.where(np.isnan(second_distance_m), max_distance_m, second_distance_m)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio, error_share = distance_m / second_m, position_error_m / second_m
-    confidence = interpolated(ratio, error_share, TABLE)
-    confidence[distance_m == second_m] = TWINS
+    apart_m = np.maximum(second_m, 1e-9)
+    confidence = interpolated(distance_m / apart_m, position_error_m / apart_m, TABLE)
+    not_nearest = distance_m >= second_m
+    confidence[not_nearest] = np.minimum(confidence[not_nearest], TWINS)
     confidence[np.isnan(distance_m)] = np.nan
     return confidence
 

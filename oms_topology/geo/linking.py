@@ -40,6 +40,8 @@ class LinkStatus(IntEnum):
     OUT_OF_RANGE = PositionStatus.OUT_OF_RANGE
     NULL_ISLAND = PositionStatus.NULL_ISLAND
     SUSPECTED_SWAP = PositionStatus.SUSPECTED_SWAP
+    NO_CAPACITY = 16
+    """Targets are within the limit, and can take no more; see `link_within_capacity`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

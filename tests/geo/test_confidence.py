@@ -68,7 +68,8 @@ def test_what_is_missing_or_equal_is_not_trusted() -> None:
     second = np.array([np.nan, 5.0, np.nan, 0.0, np.nan])
     confidence = link_confidence(near, second, max_distance_m=500)
     assert np.isnan(confidence[0])
-    assert confidence[1] == confidence[3] == TWINS
+    assert (confidence[[1, 3]] <= TWINS).all()
+    assert link_confidence(near, second, max_distance_m=500, position_error_m=0)[1] == TWINS
     # A lone target is judged as if the next one stood just beyond the limit.
     beyond = link_confidence(near[[2, 4]], np.full(2, 500.0), max_distance_m=500)
     assert confidence[[2, 4]].tolist() == beyond.tolist()
