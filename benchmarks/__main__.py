@@ -13,6 +13,8 @@ BENCHMARKS = (
     "benchmarks.events.parse",
     "benchmarks.events.throughput",
     "benchmarks.events.storm",
+    "benchmarks.outages.accuracy",
+    "benchmarks.outages.speed",
     "benchmarks.geo.nearest",
     "benchmarks.geo.calibration",
     "benchmarks.geo.capacity",

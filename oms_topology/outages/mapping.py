@@ -51,7 +51,7 @@ def doubted(
     >>> doubted(np.array([9000]), none, 0.02, 0.001).dead.tolist()
     [8853]
     >>> doubted(np.array([-9000]), none, 0.02, 0.001).dead.tolist()
-    [-3988]
+    [-3999]
     """
     ratio = about_power / UNITS_PER_NAT
     wrong = np.broadcast_to(np.asarray(wrong_mapping, dtype=np.float64), ratio.shape)

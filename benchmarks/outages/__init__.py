@@ -1,0 +1,1 @@
+"""Inference of outages: how often it is right, and how fast."""
