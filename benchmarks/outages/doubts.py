@@ -1,4 +1,4 @@
-"""What the engine must survive: dead collectors, wrong mappings, wrong rates; and whether it knows how sure it is."""
+"""What the engine must survive: dead collectors, wrong mappings, wrong rates; and how sure it may be."""
 
 from __future__ import annotations
 

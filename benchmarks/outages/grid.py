@@ -1,4 +1,4 @@
-"""The network of the trials: one substation, ten feeders, sections in series, laterals, distribution points."""
+"""The network of the trials: a substation, feeders, sections in series, laterals, distribution points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices are still dead after the feeder above them is back: by power-ups that came and that did not."""
+"""Which devices are still dead after the feeder above is back: by power-ups that came or did not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Speed of inference: ``python -m benchmarks.outages.speed [--quick]``; processor time of one core, best of rounds."""
+"""Speed of inference: ``python -m benchmarks.outages.speed [--quick]``.
+
+Processor time of one core, best of five rounds.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from oms_topology.outages.units import log_odds
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+ONU = ReportRates(0.9, 1e-4)
+CALL = ReportRates(0.06, 1e-4)
 ONE_FAULT = np.array([0.01, 0.06, 0.08, 0.25, 0.35, 0.25])
 MANY_FAULTS = np.array([0.0, 0.04, 0.08, 0.28, 0.35, 0.25])
 
@@ -25,8 +27,8 @@ class Scenario:
     name: str
     faults: int
     gasp: ReportRates | None
-    onu: ReportRates | None = ReportRates(0.9, 1e-4)
-    call: ReportRates = ReportRates(0.06, 1e-4)
+    onu: ReportRates | None = ONU
+    call: ReportRates = CALL
     silence: ReportRates | None = None
     dead_collectors: float = 0.0
     wrong_mapping: float = 0.0
