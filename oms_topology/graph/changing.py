@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
+from oms_topology.graph.names.device_rows import ABSENT
 from oms_topology.graph.reading.cleaning import GONE
 from oms_topology.graph.reading.phase_codes import phase_bits
 from oms_topology.model import DeviceKind
@@ -549,8 +550,8 @@ class Changing:
 
     def _feeding_row(self, code: str, kind: str | None = None) -> int:
         """Find a device by its code; a meter or switch cannot feed anything."""
-        row = self._editor.network.names.devices.get(code) if kind is None else None
-        if row is not None:
+        row = self._editor.network.names.devices.row(code) if kind is None else ABSENT
+        if row != ABSENT:
             return row
         found, row = self._locate(code, kind)
         if found in (DeviceKind.METER, DeviceKind.SWITCH):

@@ -141,8 +141,11 @@ class Topology(Changing, Tracing, Constructors):
         if kind is None and state == "current":
             asked = self._editor.current
             sequence = asked.sequence
-            row = asked.network.names.devices.get(code)
-            if row is not None and not sequence & 1:
+            devices = asked.network.names.devices
+            row = devices.few.get(code)
+            if row is None:
+                row = devices.far(code)
+            if row >= 0 and not sequence & 1:
                 # By hand, not by a method or by calling the class: either takes as long as all the rest.
                 meters: MeterSet = _new(MeterSet)
                 meters._state = asked

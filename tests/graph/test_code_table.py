@@ -11,6 +11,7 @@ import pytest
 from oms_topology.errors import AmbiguousDeviceError, UnknownDeviceError
 from oms_topology.graph.names.code_table import CodeTable
 from oms_topology.graph.names.codes import Names
+from oms_topology.graph.names.device_rows import FEW, DeviceRows
 from oms_topology.graph.names.near_names import SMALL
 from oms_topology.model import NetworkColumns
 
@@ -225,8 +226,9 @@ def test_devices_switches_and_meters_are_suggested_together(more: int) -> None:
         assert caught.value.near[0] == meant
 
 
-def test_batches_follow_devices_that_come_and_go() -> None:
-    devices = ["SS1", *(f"DP{number:06d}" for number in range(SMALL))]
+@pytest.mark.parametrize("more", [3_000, FEW])
+def test_batches_follow_devices_that_come_and_go(more: int) -> None:
+    devices = ["SS1", *(f"DP{number:06d}" for number in range(more))]
     names, columns = names_of(devices, ["M1"])
     asked = [*devices[-2000:], "M1", "NEW"]
     found, meters = names.rows(asked, columns)
@@ -247,11 +249,28 @@ def test_batches_follow_devices_that_come_and_go() -> None:
         assert ("NEW" in caught.value.near) == (typed == "NEEW")
 
 
-def test_a_device_table_is_made_again_after_many_changes() -> None:
-    devices = ["SS1", *(f"DP{number:06d}" for number in range(SMALL))]
-    names, columns = names_of(devices, [])
-    names.rows(devices, columns)
-    for code in devices[1 : SMALL // 4]:
-        names.devices[code] = names.devices.pop(code) + SMALL
-    assert names.rows(devices, columns)[0].tolist() == [names.devices[code] for code in devices]
-    assert not names.devices.changed
+@pytest.mark.parametrize("more", [3, FEW])
+def test_device_rows_are_a_dictionary_whatever_their_number(more: int) -> None:
+    codes = texts(["SS1", "F1", "F2", *(f"DP{number:06d}" for number in range(more)), "F1", "long" * 40])
+    kinds = texts(["substation", "feeder", "feeder", *["distribution_point"] * more, "section", "section"])
+    rows = DeviceRows(codes, kinds)
+    plain = {code: row for row, code in reversed(list(enumerate(codes.tolist())))}
+    assert (rows.table is None) == (more < FEW)
+    assert rows.doubled == {"F1"}
+    fork = rows.fork()
+    for code, row in (("F1", 9), ("DP000001", 10), ("NEW", 11)):
+        rows[code] = plain[code] = row
+    for code in ("F2", "DP000002", "SS1", "NEW"):
+        del rows[code]
+        del plain[code]
+    rows["SS1"] = plain["SS1"] = 12
+    assert dict(rows) == plain
+    assert len(rows) == len(plain)
+    asked = [*codes.tolist(), "NEW", "?", "\ud800"] * (1 if more > 3 else 300)
+    for some in (asked, asked[:7]):
+        assert rows.rows(some).tolist() == [plain.get(code, -1) for code in some]
+    with pytest.raises(KeyError):
+        del rows["F2"]
+    assert fork["F2"] == 2
+    assert fork == {**{code: row for row, code in reversed(list(enumerate(codes.tolist())))}}
+    assert fork.row(7) == -1

@@ -297,7 +297,7 @@ class CodeTable:
     def fork(self) -> CodeTable:
         """Make a table that knows the same codes and appends on its own."""
         other = object.__new__(CodeTable)
-        for slot in self.__slots__:
+        for slot in CodeTable.__slots__:
             setattr(other, slot, getattr(self, slot))
         other._apart, other._apart_codes = dict(self._apart), dict(self._apart_codes)
         return other

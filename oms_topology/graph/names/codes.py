@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import repeat
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oms_topology.errors import AmbiguousDeviceError, UnknownDeviceError
 from oms_topology.graph.names.code_table import CodeTable
-from oms_topology.graph.names.near_names import SMALL, closest_of, near_among
+from oms_topology.graph.names.device_rows import ABSENT, DeviceRows
+from oms_topology.graph.names.near_names import closest_of, near_among
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,31 +25,7 @@ Place = tuple[DeviceKind, int]
 """A kind, and a row among the devices, the branches (for a switch) or the meters."""
 
 _SUGGESTED = 3
-_MANY = 1_000
-_MAKING = Lock()
 _KINDS = {kind.value: kind for kind in DeviceKind}
-
-
-class _Rows(dict[str, int]):
-    """A dictionary that remembers which of its codes changed since a table was made of it."""
-
-    __slots__ = ("changed",)
-
-    def __init__(self, rows: Iterable[tuple[str, int]] | dict[str, int], changed: Iterable[str] = ()) -> None:
-        super().__init__(rows)
-        self.changed = set(changed)
-
-    def __setitem__(self, code: str, row: int) -> None:
-        self.changed.add(code)
-        super().__setitem__(code, row)
-
-    def __delitem__(self, code: str) -> None:
-        self.changed.add(code)
-        super().__delitem__(code)
-
-    def pop(self, code: str, *default: Any) -> Any:
-        self.changed.add(code)
-        return super().pop(code, *default)
 
 
 class Names:
@@ -63,7 +38,7 @@ class Names:
 
     Attributes
     ----------
-    devices : dict of str to int
+    devices : DeviceRows
         Row of each device whose code nothing else has: all that the hot path looks at.
     meters : CodeTable
         Rows of the meters.
@@ -73,30 +48,27 @@ class Names:
         The codes that several kinds have.
     """
 
-    __slots__ = ("_device_table", "devices", "meters", "shared", "switch_rows")
+    __slots__ = ("devices", "meters", "shared", "switch_rows")
 
     def __init__(self, columns: NetworkColumns, meters: CodeTable) -> None:
         self.meters = meters
         self.switch_rows = _switch_rows(columns)
-        codes = columns.device_code.tolist()
-        self.devices = _Rows(zip(codes, range(len(codes)), strict=True))
-        self._device_table: tuple[CodeTable, NDArray[np.int32]] | None = None
+        self.devices = DeviceRows(columns.device_code, columns.device_kind)
         self.shared: dict[str, list[Place]] = {}
-        self._set_shared_apart(columns, codes)
+        self._set_shared_apart(columns)
 
-    def _set_shared_apart(self, columns: NetworkColumns, codes: list[str]) -> None:
-        shared = set(self.meters.shared_codes)
-        shared.update(self.devices.keys() & self.switch_rows.keys())
-        if len(self.devices) < len(codes):
-            seen: set[str] = set()
-            shared.update(code for code in codes if code in seen or seen.add(code))  # type: ignore[func-returns-value]
+    def _set_shared_apart(self, columns: NetworkColumns) -> None:
+        shared = {*self.meters.shared_codes, *self.devices.doubled}
+        switches = list(self.switch_rows)
+        shared.update(switches[at] for at in np.flatnonzero(self.devices.rows(switches) >= 0).tolist())
         if not shared:
             return
         kinds = columns.device_kind.tolist()
-        for row, code in enumerate(codes):
+        for row, code in enumerate(columns.device_code.tolist()):
             if code in shared:
                 self.shared.setdefault(code, []).append((_KINDS[kinds[row]], row))
-        self.devices = _Rows(pair for pair in self.devices.items() if pair[0] not in shared)
+        for code in shared:
+            self.devices.pop(code, None)
         for code in shared & self.switch_rows.keys():
             self.shared.setdefault(code, []).append((DeviceKind.SWITCH, self.switch_rows[code][0]))
         meters = self.meters.rows(self.meters.shared_codes).tolist()
@@ -107,8 +79,7 @@ class Names:
         """Make names that know the same codes and take new meters on their own."""
         other = object.__new__(Names)
         other.meters = self.meters.fork()
-        other.devices, other.shared = _Rows(self.devices, self.devices.changed), dict(self.shared)
-        other._device_table = self._device_table
+        other.devices, other.shared = self.devices.fork(), dict(self.shared)
         other.switch_rows = self.switch_rows
         return other
 
@@ -121,8 +92,8 @@ class Names:
         self.meters.append(number, row)
 
     def _bare_places(self, columns: NetworkColumns, code: str) -> list[Place]:
-        row = self.devices.get(code, -1)
-        if row >= 0:
+        row = self.devices.row(code)
+        if row != ABSENT:
             return [(_KINDS[columns.device_kind.item(row)], row)]
         if code in self.switch_rows:
             return [(DeviceKind.SWITCH, self.switch_rows[code][0])]
@@ -154,7 +125,7 @@ class Names:
             Several kinds have it and none was named.
         """
         text = code if isinstance(code, str) else str(code)
-        if kind is None and (row := self.devices.get(text, -1)) >= 0:
+        if kind is None and (row := self.devices.row(text)) != ABSENT:
             return _KINDS[columns.device_kind.item(row)], row
         places = self.shared.get(text) or self._bare_places(columns, text)
         wanted = None if kind is None else _kind(kind)
@@ -195,40 +166,21 @@ class Names:
         devices = np.full(len(meters), -1, dtype=np.int32)
         rest = np.flatnonzero(meters < 0)
         texts = codes if len(rest) == len(meters) else [codes[at] for at in rest.tolist()]
-        devices[rest] = self._device_rows(texts)
+        devices[rest] = self.devices.rows(texts)
         return devices, meters
-
-    def _device_rows(self, codes: Sequence[str]) -> NDArray[np.int32]:
-        """Look up many in a table, which misses the cache far less often than a large dictionary."""
-        if len(codes) < _MANY or len(self.devices) <= SMALL:
-            return np.fromiter(map(self.devices.get, codes, repeat(-1)), np.int32, len(codes))
-        table, rows = self._table_of_devices()
-        found = table.rows(codes)
-        found[found >= 0] = rows[found[found >= 0]]
-        if changed := self.devices.changed:
-            for at in [at for at, code in enumerate(codes) if code in changed]:
-                found[at] = self.devices.get(codes[at], -1)
-        return found
-
-    def _table_of_devices(self) -> tuple[CodeTable, NDArray[np.int32]]:
-        """Make the table when first asked for, 0.1 s for a million devices, and again after many changes."""
-        with _MAKING:
-            if self._device_table is None or len(self.devices.changed) > len(self.devices) // 8:
-                self.devices.changed.clear()
-                pairs = list(self.devices.items())
-                rows = np.array([row for _, row in pairs], dtype=np.int32)
-                self._device_table = CodeTable([code for code, _ in pairs]), rows
-            return self._device_table
 
     def _near(self, columns: NetworkColumns, code: str) -> list[str]:
         """Codes that look alike, of devices, switches and the meters that are there."""
         meters = self.meters.near(code, 2 * _SUGGESTED)
         found = [number for number in meters if not _is_gone(columns, self.meters.row(number))]
-        pools: list[Collection[str]] = [self.switch_rows, self.shared, self.devices]
-        if self._device_table is not None:
-            near = self._device_table[0].near(code, 2 * _SUGGESTED, tries_twice=not found)
-            found += [device for device in near if device in self.devices]
-            pools[2] = self.devices.changed & self.devices.keys()
+        devices = self.devices
+        pools: list[Collection[str]] = [self.switch_rows, self.shared]
+        if devices.table is None:
+            pools.append(devices.few)
+        else:
+            near = devices.table.near(code, 2 * _SUGGESTED, tries_twice=not found)
+            found += [device for device in near if device in devices]
+            pools.append({device for device in devices.changed if device in devices})
         found += near_among(code, pools, _SUGGESTED, tries_twice=not found)
         return closest_of(code, found, _SUGGESTED)
 
