@@ -1,0 +1,1 @@
+"""What is looked at: pages that work offline, with everything they need in one file."""
