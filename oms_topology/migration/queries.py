@@ -1,0 +1,60 @@
+"""The SQL of the migration, kept in files that a database administrator can read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["Statement", "query", "statements"]
+
+_MARK = re.compile(r"^-- (do|count|tally|finding|name): (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement of a file, with what its mark says is to be done with the result.
+
+    Attributes
+    ----------
+    kind : str
+        ``"do"`` (nothing), ``"count"`` (the rows it touched), ``"tally"`` (the number it gives), ``"finding"``
+        (the ids it gives) or ``"name"`` (what asks for it by that name).
+    title : str
+        The rest of the mark.
+    sql : str
+        What is to be run.
+    """
+
+    kind: str
+    title: str
+    sql: str
+
+
+@cache
+def statements(name: str) -> tuple[Statement, ...]:
+    """Give the statements of ``sql/<name>.sql``, in their order.
+
+    Examples
+    --------
+    >>> [statement.title for statement in statements("08_feeder_mapping")]
+    ['mappings_added', 'active_meters_mapped', 'settle']
+    """
+    text = (files("oms_topology.migration") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    _, *parts = _MARK.split(text)
+    return tuple(
+        Statement(kind, title, sql.strip())
+        for kind, title, sql in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+    )
+
+
+def query(file: str, name: str) -> str:
+    """Give the statement ``name`` of a file of queries.
+
+    Examples
+    --------
+    >>> query("identity", "kept_apart").split()[0]
+    'SELECT'
+    """
+    return next(statement.sql for statement in statements(file) if statement.title == name)

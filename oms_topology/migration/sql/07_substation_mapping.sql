@@ -1,0 +1,50 @@
+-- Step 7: the links of steps 4 to 6 into the registry, in one pass over it, and the substations into the mapping.
+
+-- count: meters_linked
+UPDATE public.oms_meters m
+SET substation_id = w.substation_id, feeder_id = w.feeder_id, dp_id = w.dp_id, customer_id = w.customer_id
+FROM (SELECT p.meter_no, COALESCE(p.substation_id, ls.target_id) AS substation_id,
+             COALESCE(p.feeder_id, lf.target_id) AS feeder_id, COALESCE(p.dp_id, ld.target_id) AS dp_id,
+             COALESCE(p.customer_id, lc.target_id) AS customer_id
+      FROM oms_topology.explicit_placement p
+      LEFT JOIN oms_topology.meter_link ls ON ls.target_kind = 'substation' AND ls.meter_no = p.meter_no
+      LEFT JOIN oms_topology.meter_link lf ON lf.target_kind = 'feeder' AND lf.meter_no = p.meter_no
+      LEFT JOIN oms_topology.meter_link ld ON ld.target_kind = 'distribution_point' AND ld.meter_no = p.meter_no
+      LEFT JOIN oms_topology.meter_link lc ON lc.target_kind = 'customer' AND lc.meter_no = p.meter_no) w
+WHERE m.meter_no = w.meter_no
+  AND (m.substation_id, m.feeder_id, m.dp_id, m.customer_id)
+      IS DISTINCT FROM (w.substation_id, w.feeder_id, w.dp_id, w.customer_id);
+
+-- count: former_mappings_removed
+DELETE FROM public.network_substation_meters s
+USING oms_topology.meter_link l JOIN public.oms_meters m ON m.meter_no = l.meter_no
+WHERE l.target_kind = 'substation' AND l.former_id IS NOT NULL AND s.meter_id = m.id AND s.substation_id = l.former_id
+  AND m.substation_id IS DISTINCT FROM l.former_id;
+
+-- count: former_feeder_mappings_removed
+DELETE FROM public.network_feeder_meters f
+USING oms_topology.meter_link l JOIN public.oms_meters m ON m.meter_no = l.meter_no
+WHERE l.target_kind = 'feeder' AND l.former_id IS NOT NULL AND f.meter_id = m.id AND f.feeder_id = l.former_id
+  AND m.feeder_id IS DISTINCT FROM l.former_id;
+
+-- do: nothing in the registry stands from before
+UPDATE oms_topology.meter_link SET former_id = NULL WHERE former_id IS NOT NULL;
+
+-- count: mappings_added
+INSERT INTO public.network_substation_meters (substation_id, meter_id, feeder_id, priority)
+SELECT m.substation_id, m.id, m.feeder_id, 2
+FROM public.oms_meters m
+WHERE m.substation_id IS NOT NULL AND COALESCE(m.status, 'active') = 'active'
+  AND NOT EXISTS (SELECT FROM public.network_substation_meters s
+                  WHERE s.meter_id = m.id AND s.substation_id = m.substation_id)
+ORDER BY m.meter_no;
+
+-- count: mapping_feeders_corrected
+UPDATE public.network_substation_meters s SET feeder_id = m.feeder_id
+FROM public.oms_meters m
+WHERE m.id = s.meter_id AND m.substation_id = s.substation_id AND m.feeder_id IS NOT NULL
+  AND s.feeder_id IS DISTINCT FROM m.feeder_id;
+
+-- tally: active_meters_mapped
+SELECT count(DISTINCT s.meter_id) FROM public.network_substation_meters s
+JOIN public.oms_meters m ON m.id = s.meter_id AND m.substation_id = s.substation_id AND COALESCE(m.status, 'active') = 'active';
