@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["merge_meters"]
 
-_MERGE = (
-    "SELECT oms_topology.merge_meters(%s::integer[], %s::integer[], %s::text[], %s::text[])"  # one call, one set
-)
+_PREPARED = ("mrids", "typed_number")
+_MERGE = "SELECT oms_topology.merge_meters(%s::integer[], %s::integer[], %s::text[], %s::text[])"
 _CONFLICT = (
-    "conflicting_identity | Rows that evidence would make one meter, though the ONU service or an operator keeps them"
-    " apart; they stay two. | Find out which of the two names is wrong."
+    "conflicting_identity | Rows that evidence would make one meter, though the ONU service or an operator"
+    " keeps them apart; they stay two. | Find out which of the two names is wrong."
 )
 
 
@@ -78,6 +77,8 @@ def merge_meters(work: StepWork, rules: str) -> None:
     rules : str
         Name of the query.
     """
+    if rules in _PREPARED:
+        work.connection.exec_driver_sql(query("identity", f"prepare_{rules}"))
     edges = [_Edge(*row) for row in work.connection.exec_driver_sql(query("identity", rules))]
     if not edges:
         work.add("merged", 0)
@@ -126,7 +127,7 @@ def _merge(
 
 
 def _precedence(row: Row[Any]) -> tuple[Any, ...]:
-    """Put first the row that shall stand: in use, with a number of the ONU service, with a customer, the oldest."""
+    """Put first the row that shall stand: in use, known to the ONU service, with a customer, the oldest."""
     return (
         not row.is_active,
         not row.is_onu_meter,

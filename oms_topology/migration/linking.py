@@ -24,18 +24,26 @@ __all__ = ["link_by_place", "measure_links", "store_links"]
 _AMBIGUOUS = 100
 _STATUS_NAMES = {int(status): status.name.lower() for status in LinkStatus} | {_AMBIGUOUS: "ambiguous"}
 _NOWHERE_NEAR_DEG = 0.5
-_PLACE = "longitude IS NOT NULL AND latitude IS NOT NULL"
-_POINTS = f"SELECT meter_no, longitude, latitude, COALESCE(group_no, 0) FROM link_point WHERE {_PLACE} AND group_no {{}}"
-_TARGETS = f"SELECT row_no, longitude, latitude FROM link_target WHERE {_PLACE} ORDER BY row_no"
+_POINTS = (
+    "SELECT meter_no, longitude, latitude, COALESCE(group_no, 0) FROM link_point"
+    " WHERE longitude IS NOT NULL AND latitude IS NOT NULL AND (group_no IS NULL) = {}"
+)
+_TARGETS = (
+    "SELECT row_no, longitude, latitude FROM link_target"
+    " WHERE longitude IS NOT NULL AND latitude IS NOT NULL ORDER BY row_no"
+)
+_MEMBERS = "SELECT row_no, group_no FROM link_target_group ORDER BY row_no, group_no"
 _UNUSABLE = (
-    "{kind}_position_unusable | Positions of {words} that cannot be used, or that seem exchanged; nothing is linked to"
-    " them by place. | Correct them."
+    "{kind}_position_unusable | Positions of {words} that cannot be used, or that seem exchanged; nothing is"
+    " linked to them by place. | Correct them."
 )
 
 Columns = dict[str, "NDArray[Any]"]
 
 
-def link_by_place(work: StepWork, kind: str, max_distance_m: float, *, is_ambiguous_at_tie: bool = False) -> None:
+def link_by_place(
+    work: StepWork, kind: str, max_distance_m: float, *, is_ambiguous_at_tie: bool = False
+) -> None:
     """Link the meters of ``link_point`` to the nearest of ``link_target``, into ``link_decision``.
 
     A meter of a group is linked to the targets of that group (``link_target_group``) only.
@@ -57,10 +65,10 @@ def link_by_place(work: StepWork, kind: str, max_distance_m: float, *, is_ambigu
     )
     bounds = network_bounds(work)
     targets = _usable(work, kind, _columns(work, _TARGETS, "row_no", "longitude", "latitude"), bounds)
-    free = _columns(work, _POINTS.format("IS NULL"), "meter_no", "longitude", "latitude", "group_no")
+    free = _columns(work, _POINTS.format("true"), "meter_no", "longitude", "latitude", "group_no")
     del free["group_no"]
     _link(work, free, targets, max_distance_m, bounds, is_ambiguous_at_tie)
-    scoped = _columns(work, _POINTS.format("IS NOT NULL"), "meter_no", "longitude", "latitude", "group_no")
+    scoped = _columns(work, _POINTS.format("false"), "meter_no", "longitude", "latitude", "group_no")
     if len(scoped["meter_no"]):
         _link(work, scoped, _in_groups(work, targets), max_distance_m, bounds, is_ambiguous_at_tie)
 
@@ -93,7 +101,7 @@ def _link(
 
 def _in_groups(work: StepWork, targets: Columns) -> Columns:
     """Give each target once for each group that it is in."""
-    member = _columns(work, "SELECT row_no, group_no FROM link_target_group ORDER BY row_no, group_no", "row_no", "group_no")
+    member = _columns(work, _MEMBERS, "row_no", "group_no")
     place = np.full(int(max(targets["row_no"], default=-1)) + 1, -1)
     place[targets["row_no"]] = np.arange(len(targets["row_no"]))
     known = member["row_no"] < len(place)
@@ -103,7 +111,7 @@ def _in_groups(work: StepWork, targets: Columns) -> Columns:
 
 
 def network_bounds(work: StepWork) -> Bounds | None:
-    """Give the box in which positions can be: where all but a hundredth of what is known lies, and half a degree more."""
+    """Give the box of all positions but the outermost hundredth on each side, and half a degree more."""
     at = _columns(work, query("links", "positions").rstrip(";"), "longitude", "latitude")
     sound = position_status(at["longitude"], at["latitude"], np.zeros(len(at["longitude"]), np.bool_)) == 0
     if not sound.any():
@@ -129,20 +137,32 @@ def _usable(work: StepWork, kind: str, targets: Columns, bounds: Bounds | None) 
             text('SELECT code FROM link_target WHERE row_no = ANY (:rows) ORDER BY code COLLATE "C"'),
             {"rows": targets["row_no"][~sound].tolist()},
         ).scalars()
-        work.find(_UNUSABLE.format(kind=kind, words=kind.replace("_", " ") + "s"), list(bad), int((~sound).sum()))
+        work.find(
+            _UNUSABLE.format(kind=kind, words=kind.replace("_", " ") + "s"), list(bad), int((~sound).sum())
+        )
     return {name: values[sound] for name, values in targets.items()}
 
 
 def _store_found(
-    work: StepWork, meter_no: NDArray[np.int32], target: NDArray[np.int32], status: NDArray[np.int32], links: Links
+    work: StepWork,
+    meter_no: NDArray[np.int32],
+    target: NDArray[np.int32],
+    status: NDArray[np.int32],
+    links: Links,
 ) -> None:
     work.connection.exec_driver_sql("DROP TABLE IF EXISTS link_found")
     work.connection.exec_driver_sql(query("links", "found"))
     linked = target >= 0
     confidence = np.where(linked, links.confidence, np.nan)
     columns = {"meter_no": meter_no, "target_row": target, "status_no": status}
-    distances = {"distance_m": links.distance_m, "second_distance_m": links.second_distance_m, "confidence": confidence}
-    copy_in(work.connection, "link_found", {**columns, **{k: v.astype(np.float64) for k, v in distances.items()}})
+    distances = {
+        "distance_m": links.distance_m,
+        "second_distance_m": links.second_distance_m,
+        "confidence": confidence,
+    }
+    copy_in(
+        work.connection, "link_found", {**columns, **{k: v.astype(np.float64) for k, v in distances.items()}}
+    )
     work.connection.execute(
         text(query("links", "take_found")),
         {"status_nos": list(_STATUS_NAMES), "status_names": list(_STATUS_NAMES.values())},
@@ -156,11 +176,14 @@ def measure_links(work: StepWork) -> None:
     at = _columns(work, query("links", "ruled").rstrip(";"), *names)
     if not len(at["meter_no"]):
         return
-    work.connection.exec_driver_sql("CREATE TEMP TABLE link_measure (meter_no integer, distance_m double precision)")
+    work.connection.exec_driver_sql(
+        "CREATE TEMP TABLE link_measure (meter_no integer, distance_m double precision)"
+    )
     distance_m = geodesic_m(*(at[name] for name in names[1:]))
     copy_in(work.connection, "link_measure", {"meter_no": at["meter_no"], "distance_m": distance_m})
     work.connection.exec_driver_sql(
-        "UPDATE link_decision d SET distance_m = NULLIF(f.distance_m, 'NaN') FROM link_measure f WHERE d.meter_no = f.meter_no"
+        "UPDATE link_decision d SET distance_m = NULLIF(f.distance_m, 'NaN')"
+        " FROM link_measure f WHERE d.meter_no = f.meter_no"
     )
     work.connection.exec_driver_sql("DROP TABLE link_measure")
 
@@ -180,5 +203,7 @@ def store_links(work: StepWork, kind: str) -> None:
     for name in ("forget", "revise", "add"):
         changed += work.connection.execute(text(query("links", name)), {"target_kind": kind}).rowcount
     work.add(f"{kind}_links_changed", changed)
-    for status, rule, count in work.connection.execute(text(query("links", "statuses")), {"target_kind": kind}):
+    for status, rule, count in work.connection.execute(
+        text(query("links", "statuses")), {"target_kind": kind}
+    ):
         work.add(f"{kind}_{status}" + (f"_by_{rule}" if rule else ""), count)

@@ -19,8 +19,8 @@ class Statement:
     Attributes
     ----------
     kind : str
-        ``"do"`` (nothing), ``"count"`` (the rows it touched), ``"tally"`` (the number it gives), ``"finding"``
-        (the ids it gives) or ``"name"`` (what asks for it by that name).
+        ``"do"`` (nothing), ``"count"`` (the rows it touched), ``"tally"`` (the number it gives),
+        ``"finding"`` (the ids it gives) or ``"name"`` (it is asked for by that name).
     title : str
         The rest of the mark.
     sql : str

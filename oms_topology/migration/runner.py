@@ -33,15 +33,23 @@ __all__ = ["migrate", "undo_merge"]
 _ADVISORY_LOCK: Final = 7_305_004_472
 _ATTEMPTS: Final = 5
 _SESSION = """
-    SET LOCAL search_path = pg_catalog, public, pg_temp; SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = 0;
+    SET LOCAL search_path = pg_catalog, public, pg_temp; SET LOCAL timezone = 'UTC';
+    SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL work_mem = '192MB'; SET LOCAL jit = off;
     SET LOCAL maintenance_work_mem = '256MB'; SET LOCAL client_min_messages = warning;
 """
-_UNFINISHED = "SELECT run_no, limits, started_at FROM oms_topology.migration_run WHERE finished_at IS NULL ORDER BY run_no DESC LIMIT 1"
-_BEGIN = "INSERT INTO oms_topology.migration_run (limits) VALUES (CAST(:limits AS jsonb)) RETURNING run_no, limits, started_at"
+_UNFINISHED = (
+    "SELECT run_no, limits, started_at FROM oms_topology.migration_run"
+    " WHERE finished_at IS NULL ORDER BY run_no DESC LIMIT 1"
+)
+_BEGIN = (
+    "INSERT INTO oms_topology.migration_run (limits) VALUES (CAST(:limits AS jsonb))"
+    " RETURNING run_no, limits, started_at"
+)
 _DONE = "SELECT step_no, outcome FROM oms_topology.migration_step WHERE run_no = :run_no"
 _NOTE = (
-    "INSERT INTO oms_topology.migration_step (run_no, step_no, outcome) VALUES (:run_no, :step_no, CAST(:outcome AS jsonb))"
+    "INSERT INTO oms_topology.migration_step (run_no, step_no, outcome)"
+    " VALUES (:run_no, :step_no, CAST(:outcome AS jsonb))"
 )
 _FINISH = (
     "UPDATE oms_topology.migration_run SET finished_at = clock_timestamp(), report = CAST(:report AS jsonb)"
@@ -121,9 +129,13 @@ def undo_merge(engine: Engine, merge_no: int) -> str:
     """
     with translated_errors(), engine.begin() as connection:
         connection.exec_driver_sql(_SESSION)
-        number = connection.execute(text("SELECT oms_topology.undo_merge(:no)"), {"no": merge_no}).scalar_one()
+        number = connection.execute(
+            text("SELECT oms_topology.undo_merge(:no)"), {"no": merge_no}
+        ).scalar_one()
         if number is None:
-            raise TopologyError(f"There is no merge {merge_no} that could be undone; see oms_topology.meter_merge.")
+            raise TopologyError(
+                f"There is no merge {merge_no} that could be undone; see oms_topology.meter_merge."
+            )
         connection.exec_driver_sql("SELECT oms_topology.settle()")
     return str(number)
 
@@ -134,7 +146,9 @@ def _alone(engine: Engine) -> Iterator[Connection]:
         lock = {"key": _ADVISORY_LOCK}
         with connection.begin():
             if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), lock).scalar_one():
-                raise ConflictError("Another migration of this database is running; try again when it has ended.")
+                raise ConflictError(
+                    "Another migration of this database is running; try again when it has ended."
+                )
         try:
             yield connection
         finally:
@@ -163,10 +177,11 @@ def _run(
 ) -> MigrationReport:
     with connection.begin():
         run = connection.execute(text(_UNFINISHED)).one_or_none()
-        if run is None or limits is not None and run.limits != asdict(limits):
+        if run is None or (limits is not None and run.limits != asdict(limits)):
             wanted = {"limits": json.dumps(asdict(limits or LinkLimits()))}
             run = connection.execute(text(_BEGIN), wanted).one()
-        done = dict(connection.execute(text(_DONE), {"run_no": run.run_no}).tuples().all())
+        rows = connection.execute(text(_DONE), {"run_no": run.run_no}).all()
+    done = {row.step_no: row.outcome for row in rows}
     plan = MigrationPlan(limits=LinkLimits(**run.limits))
     outcomes = []
     for step in STEPS:
@@ -215,6 +230,7 @@ def _do(
     tell(step, 0.0)
     work = StepWork(connection, limits)
     run_step(step.name, work, lambda share: tell(step, share))
+    connection.exec_driver_sql("DISCARD TEMP")  # the steps of a dry run share a transaction
     tell(step, 1.0)
     return StepOutcome(step.number, step.name, step.title, work.counts, tuple(work.findings))
 

@@ -67,5 +67,5 @@ class StepWork:
 
     def _look(self, title: str, sql: str) -> None:
         ids = 'SELECT (array_agg(id ORDER BY id COLLATE "C"))[1:100], count(*) FROM ('
-        found, count = self.connection.exec_driver_sql(f"{ids}{sql.rstrip(';')}) f").one()  # noqa: S608
+        found, count = self.connection.exec_driver_sql(f"{ids}{sql.rstrip(';')}) f").one()
         self.find(title, found or (), count)

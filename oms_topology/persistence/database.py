@@ -16,11 +16,13 @@ from oms_topology.errors import ConflictError, StoreUnavailableError
 from oms_topology.persistence.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from types import TracebackType
     from typing import Self
 
+    from oms_topology.migration.plan import LinkLimits, MigrationStep
+    from oms_topology.migration.report import MigrationReport
     from oms_topology.model import NetworkColumns
     from oms_topology.persistence.network_store import SupplyTree
     from oms_topology.persistence.schema import Deviation, UpgradeReport
@@ -151,6 +153,33 @@ class Database:
         from oms_topology.persistence import schema
 
         return schema.upgrade_sql(self.engine)
+
+    def migrate_legacy(
+        self,
+        *,
+        dry_run: bool = False,
+        limits: LinkLimits | None = None,
+        progress: Callable[[MigrationStep, float], None] | None = None,
+    ) -> MigrationReport:
+        """Make one registry of the four providers' tables, in ten steps that can be run again at any time.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Do everything, report, then roll it back.
+        limits : LinkLimits, optional
+            How far links by place may reach.
+        progress : callable, optional
+            Called with a step and the share of it that is done.
+
+        Returns
+        -------
+        MigrationReport
+            What was done, or would be; see :func:`oms_topology.migration.runner.migrate` for the errors.
+        """
+        from oms_topology.migration.runner import migrate
+
+        return migrate(self.engine, dry_run=dry_run, limits=limits, progress=progress)
 
     def load_network(self, *, as_of: datetime | int | None = None) -> NetworkColumns:
         """Read the whole network into columns; about a second per million meters.

@@ -1,5 +1,5 @@
 -- Step 6: the customer of each meter that nobody linked to one: by the phone that called about it, by a building that
--- has one meter and one customer, else the nearest; and a caller whom nobody knows becomes a customer.
+-- has one customer, else the nearest; and a caller whom nobody knows becomes a customer.
 
 -- do: where meters may be linked
 CREATE TEMP TABLE placement ON COMMIT DROP AS SELECT * FROM oms_topology.explicit_placement;
@@ -41,13 +41,11 @@ JOIN link_target t ON t.row_no = x.row_no;
 -- do: by building
 INSERT INTO link_decision
 SELECT p.meter_no, 'linked', c.target_id, 'building'
-FROM (SELECT building, min(meter_no) AS meter_no FROM placement WHERE building <> ''
-      GROUP BY building HAVING count(*) = 1) b
-JOIN placement p ON p.meter_no = b.meter_no AND p.customer_id IS NULL
+FROM placement p
 JOIN (SELECT building, min(row_no) AS row_no FROM link_target WHERE building <> ''
-      GROUP BY building HAVING count(*) = 1) u ON u.building = b.building
+      GROUP BY building HAVING count(*) = 1) u ON u.building = p.building
 JOIN link_target c ON c.row_no = u.row_no
-WHERE NOT EXISTS (SELECT FROM link_decision d WHERE d.meter_no = p.meter_no);
+WHERE p.customer_id IS NULL AND NOT EXISTS (SELECT FROM link_decision d WHERE d.meter_no = p.meter_no);
 ANALYZE link_decision;
 
 -- do: what is left, by place
