@@ -34,9 +34,10 @@ def row_versions(database: Database) -> dict[str, str | None]:
 
 
 _REGISTRY = """
-    SELECT m.meter_number, m.meter_type, m.status, m.asset_mrid, m.usage_point_mrid, m.onu_id, m.onu_serial_no,
-           m.building_id, m.location_lat, m.location_lng, s.substation_id, f.feeder_id, d.dp_id, c.customer_id,
-           m.power_status, m.communication_status, m.last_power_change, m.last_communication
+    SELECT m.meter_number, m.meter_type, m.status, m.asset_mrid, m.usage_point_mrid, m.onu_id,
+           m.onu_serial_no, m.building_id, m.location_lat, m.location_lng,
+           s.substation_id, f.feeder_id, d.dp_id, c.customer_id, m.power_status,
+           m.communication_status, m.last_power_change, m.last_communication
     FROM oms_meters m
     LEFT JOIN network_substations s ON s.id = m.substation_id
     LEFT JOIN network_feeders f ON f.id = m.feeder_id

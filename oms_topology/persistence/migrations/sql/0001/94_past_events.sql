@@ -57,14 +57,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ), named AS (
         SELECT e.*, a.mrids, a.meter_ids AS asset_meters, u.points, u.meter_ids AS point_meters, d.words
         FROM event e
-        LEFT JOIN LATERAL (SELECT array_agg(a.mrid ORDER BY a.mrid COLLATE "C") FILTER (WHERE a.mrid <> '') AS mrids,
+        LEFT JOIN LATERAL (SELECT array_agg(a.mrid::text ORDER BY a.mrid COLLATE "C") FILTER (WHERE a.mrid <> '') AS mrids,
                                   array_agg(DISTINCT a.meter_id) FILTER (WHERE a.meter_id IS NOT NULL) AS meter_ids
                            FROM public.kaifa_event_assets a WHERE a.payload_id = e.payload_id) a ON true
-        LEFT JOIN LATERAL (SELECT array_agg(u.mrid ORDER BY u.mrid COLLATE "C") FILTER (WHERE u.mrid <> '') AS points,
+        LEFT JOIN LATERAL (SELECT array_agg(u.mrid::text ORDER BY u.mrid COLLATE "C") FILTER (WHERE u.mrid <> '') AS points,
                                   array_agg(DISTINCT u.meter_id) FILTER (WHERE u.meter_id IS NOT NULL) AS meter_ids
                            FROM public.kaifa_event_usage_points u WHERE u.payload_id = e.payload_id) u ON true
         LEFT JOIN LATERAL (SELECT array_agg(w.word ORDER BY d.detail_order, d.name COLLATE "C", w.place) AS words
-                           FROM public.kaifa_event_details d CROSS JOIN LATERAL (VALUES (1, d.name), (2, d.value)) AS w (place, word)
+                           FROM public.kaifa_event_details d CROSS JOIN LATERAL (VALUES (1, d.name::text), (2, d.value::text)) AS w (place, word)
                            WHERE d.payload_id = e.payload_id) d ON true
     ), known AS (
         SELECT r.ref, k.power_status, k.communication_status
