@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import NDArray
 
+    from oms_topology.graph.engine.index import SupplyIndex
     from oms_topology.graph.engine.network import Network
     from oms_topology.graph.engine.state import SupplyState
     from oms_topology.graph.names.codes import Place
@@ -385,6 +386,21 @@ class Topology(Changing, Tracing, Constructors):
             -1 at sources and where nothing supplies.
         """
         return self._ask(state, _supply_parents)
+
+    def supply_index(self, state: State = "current") -> SupplyIndex:
+        """Give one instant of a state over dense arrays, for what reads a whole network at once.
+
+        Parameters
+        ----------
+        state : {"current", "normal"}
+            As switched now, or as normally.
+
+        Returns
+        -------
+        SupplyIndex
+            It does not follow later changes. Linear in the network, and kept until the next change.
+        """
+        return self._ask(state, lambda asked: asked.flat())
 
     @property
     def topology_version(self) -> int:

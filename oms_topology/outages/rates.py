@@ -112,12 +112,12 @@ class Priors:
 
     by_kind: Mapping[DeviceKind, float] = field(
         default_factory=lambda: {
-            DeviceKind.SUBSTATION: 1e-4,
-            DeviceKind.FEEDER: 4e-4,
-            DeviceKind.SECTION: 3e-4,
-            DeviceKind.SWITCH: 3e-4,
-            DeviceKind.DISTRIBUTION_POINT: 1e-4,
-            DeviceKind.METER: 5e-6,
+            DeviceKind.SUBSTATION: 2e-4,
+            DeviceKind.FEEDER: 1e-3,
+            DeviceKind.SECTION: 5e-4,
+            DeviceKind.SWITCH: 5e-4,
+            DeviceKind.DISTRIBUTION_POINT: 3e-4,
+            DeviceKind.METER: 1e-4,
         }
     )
 
@@ -128,13 +128,13 @@ class Priors:
 
 def _default_reports() -> dict[ReportKind, ReportRates]:
     return {
-        ReportKind.LAST_GASP: ReportRates(0.6, 2e-4, timedelta(minutes=5)),
-        ReportKind.ONU_LOSS: ReportRates(0.4, 2e-4, timedelta(minutes=3)),
+        ReportKind.LAST_GASP: ReportRates(0.6, 1e-4, timedelta(minutes=5)),
+        ReportKind.ONU_LOSS: ReportRates(0.4, 1e-4, timedelta(minutes=3)),
         ReportKind.CALL: ReportRates(0.06, 1e-4, timedelta(minutes=30), timedelta(hours=4)),
         ReportKind.POWER_UP: ReportRates(0.9, 1e-3, timedelta(minutes=5)),
         ReportKind.SILENCE: ReportRates(0.9, 0.02, timedelta(minutes=15)),
         ReportKind.PING: ReportRates(0.98, 0.02, timedelta(minutes=1)),
-        ReportKind.DEVICE: ReportRates(0.98, 1e-4, timedelta(minutes=1)),
+        ReportKind.DEVICE: ReportRates(0.98, 1e-6, timedelta(minutes=1)),
     }
 
 
@@ -150,14 +150,19 @@ class EvidenceRates:
     priors : Priors
         Before anything is heard.
     most_per_node : int
-        Bound of the evidence about one node, either way, in 1/1024 nat: no meter's reports alone
-        count for more, so that wrong rates and stuck devices do bounded harm.
+        Bound of the evidence about one meter, either way, in 1/1024 nat: no meter's reports alone
+        count for more, so that wrong rates and stuck meters do bounded harm.
     wrong_mapping : float
         Probability that a meter hangs elsewhere than the network says, unless learned for the meter.
     dead_elsewhere : float
         Probability that a meter that hangs elsewhere has no power.
     dead_collector : float
         Probability that a collector passes nothing on.
+    second_supply_holds : float
+        Probability that a meter with a second supply keeps its power when the first is lost.
+    share_at_once : float
+        Share of all reports that is taken to be there at once when the first one is: from there the
+        share that should have come grows evenly until the delay of its kind has passed.
 
     Examples
     --------
@@ -172,6 +177,8 @@ class EvidenceRates:
     wrong_mapping: float = 0.001
     dead_elsewhere: float = 0.001
     dead_collector: float = 0.005
+    second_supply_holds: float = 0.5
+    share_at_once: float = 0.2
 
     def with_reports(self, reports: Mapping[ReportKind, ReportRates]) -> EvidenceRates:
         """Give the same with other rates for some kinds of report."""
