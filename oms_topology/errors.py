@@ -25,6 +25,7 @@ __all__ = [
     "SchemaUpgradeError",
     "SchemaVersionError",
     "SignalParseError",
+    "SourceError",
     "StoreError",
     "StoreUnavailableError",
     "TopologyError",
@@ -253,6 +254,23 @@ class GeometryError(OmsTopologyError, ValueError):
     ----------
     argument : str
         What was passed, such as ``"points"``.
+    reason : str
+        What is wrong with it, and what to do.
+    """
+
+    def __init__(self, argument: str, reason: str) -> None:
+        self.argument = argument
+        self.reason = reason
+        super().__init__(f"{argument}: {reason}")
+
+
+class SourceError(OmsTopologyError, ValueError):
+    """A file or table that cannot be read, or written, as asked.
+
+    Attributes
+    ----------
+    argument : str
+        Which one, such as ``"points"``.
     reason : str
         What is wrong with it, and what to do.
     """

@@ -1,4 +1,4 @@
-"""How long links within capacities take, and what the exact sum saves: ``python -m benchmarks.geo.capacity``."""
+"""How long links within capacities take, and the exact sum: ``python -m benchmarks.geo.capacity``."""
 
 from __future__ import annotations
 

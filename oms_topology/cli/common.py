@@ -20,9 +20,11 @@ from oms_topology.errors import (
     BrokerError,
     ConflictError,
     EmbeddedServerError,
+    GeometryError,
     MissingExtraError,
     OmsTopologyError,
     SchemaVersionError,
+    SourceError,
     StoreUnavailableError,
     TopologyError,
     ValidationError,
@@ -109,6 +111,8 @@ def exit_code(error: OmsTopologyError) -> int:
     """
     if isinstance(error, _UNAVAILABLE_ERRORS):
         return UNAVAILABLE
+    if isinstance(error, (GeometryError, SourceError)):
+        return USAGE
     if isinstance(error, TopologyError) and not isinstance(error, ValidationError):
         return USAGE
     return FINDINGS

@@ -55,6 +55,11 @@ class Table:
     def __contains__(self, column: str) -> bool:
         return column in self._columns
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in their order."""
+        return tuple(self._columns)
+
     def need(self, *columns: str) -> None:
         """Raise TopologyError unless an empty table or one with all these columns."""
         missing = [column for column in columns if column not in self._columns]
