@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from oms_topology import __version__
-from oms_topology.cli import database, demo, doctor, events, link, network, outages
+from oms_topology.cli import database, demo, doctor, events, link, migrating, network, outages
 from oms_topology.cli.common import Commands
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.add_typer(database.commands, name="db")
 app.add_typer(network.commands, name="network")
 app.command("link")(link.link)
+app.command("migrate")(migrating.migrate)
 app.add_typer(events.commands, name="events")
 app.add_typer(outages.commands, name="outages")
 app.command("doctor")(doctor.doctor)

@@ -202,6 +202,9 @@ def store_links(work: StepWork, kind: str) -> None:
     changed = 0
     for name in ("forget", "revise", "add"):
         changed += work.connection.execute(text(query("links", name)), {"target_kind": kind}).rowcount
+    if changed:
+        # The planner would take a table of a million rows that it has never looked at for an empty one.
+        work.connection.exec_driver_sql("ANALYZE oms_topology.meter_link")
     work.add(f"{kind}_links_changed", changed)
     for status, rule, count in work.connection.execute(
         text(query("links", "statuses")), {"target_kind": kind}

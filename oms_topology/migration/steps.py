@@ -38,16 +38,19 @@ def run_step(name: str, work: StepWork, tell: Callable[[float], None]) -> None:
 def _onu_meters(work: StepWork) -> None:
     merge_meters(work, "same_number")
     work.run("01_onu_meters")
+    _analyze(work, "public.oms_meters", "public.meters")
 
 
 def _kaifa_mrids(work: StepWork) -> None:
     merge_meters(work, "mrids")
     work.run("02_kaifa_mrids")
+    _analyze(work, "public.oms_meters", "public.kaifa_event_assets", "public.kaifa_event_usage_points")
 
 
 def _call_numbers(work: StepWork) -> None:
     merge_meters(work, "typed_number")
     work.run("03_call_numbers")
+    _analyze(work, "public.oms_meters", "public.callcenter_customers")
 
 
 def _substations(work: StepWork) -> None:
@@ -75,6 +78,23 @@ def _customers(work: StepWork) -> None:
     store_links(work, "customer")
 
 
+def _substation_mapping(work: StepWork) -> None:
+    work.run("07_substation_mapping")
+    _analyze(work, "public.oms_meters", "public.network_substation_meters")
+
+
+def _feeder_mapping(work: StepWork) -> None:
+    work.run("08_feeder_mapping")
+    _analyze(work, "public.oms_meters", "public.network_feeder_meters", "oms_topology.device")
+
+
+def _analyze(work: StepWork, *tables: str) -> None:
+    """Let the planner know what the step has made of some tables, where it has made anything of them."""
+    if any(work.counts.values()):
+        for table in tables:
+            work.connection.exec_driver_sql(f"ANALYZE {table}")
+
+
 _STEPS: Final[dict[str, Callable[[StepWork], None]]] = {
     "onu_meters": _onu_meters,
     "kaifa_mrids": _kaifa_mrids,
@@ -82,7 +102,7 @@ _STEPS: Final[dict[str, Callable[[StepWork], None]]] = {
     "substations": _substations,
     "feeders": _feeders,
     "customers": _customers,
-    "substation_mapping": lambda work: work.run("07_substation_mapping"),
-    "feeder_mapping": lambda work: work.run("08_feeder_mapping"),
+    "substation_mapping": _substation_mapping,
+    "feeder_mapping": _feeder_mapping,
     "validation": find_troubles,
 }
