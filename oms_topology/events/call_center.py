@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-__all__ = ["parse_call_center", "tidy_meter_number"]
+__all__ = ["STATUSES", "parse_call_center", "tidy_meter_number"]
 
 _TIDY = re.compile(r"[A-Z0-9]+")
 _LETTERS_THEN_DIGITS = re.compile(r"[A-Z]{0,4}[0-9]{4,}")
@@ -59,7 +59,7 @@ _FIELDS = (
     ("notes", "customer", "notes", 10_000),
     ("more_notes", "event", "notes", 10_000),
 )
-_STATUSES = frozenset({"Registered", "Crew Assigned", "In Progress", "Partially Restored", "Restored"})
+STATUSES = frozenset({"Registered", "Crew Assigned", "In Progress", "Partially Restored", "Restored"})
 _HASHED = ("phone", "meter_number", "address", "notes")
 
 
@@ -161,7 +161,7 @@ def _details(
     details: dict[str, Any] = {
         key: text_field(places[place], name, max_length, troubles) for key, place, name, max_length in _FIELDS
     }
-    if details["status"] and details["status"] not in _STATUSES:
+    if details["status"] and details["status"] not in STATUSES:
         troubles.append(SignalFinding("status", "not a status of a ticket"))
         details["status"] = None
     # What is left of blanks and marks alone is no number.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["coordinates_field", "event_time", "parse_time", "text_field", "whole_text"]
 
 BLANKS = " \t\n\r\f\v"
-_CLOCK_SLACK = timedelta(minutes=5)
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+CLOCK_SLACK = timedelta(minutes=5)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ISO_8601 = re.compile(
     r"([12][0-9]{3})-([0-9]{2})-([0-9]{2})[Tt ]([01][0-9]|2[0-3]):([0-5][0-9])"
     r"(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?(?:([Zz])|([+-])(0[0-9]|1[0-4]):?([0-5][0-9])?)?"
@@ -163,10 +163,10 @@ def event_time(
             raise SignalParseError(source, "timestamp", reason)
         finding = SignalFinding("timestamp", "missing or not a time; the envelope's time counts")
         return sent_at, sent_at, True, None, [finding]
-    if said < _EARLIEST:
+    if said < EARLIEST:
         finding = SignalFinding("timestamp", "before the year 2000; counts at receipt")
         return received_at, sent_at, False, said, [finding]
-    if said <= (sent_at or received_at) + _CLOCK_SLACK:
+    if said <= (sent_at or received_at) + CLOCK_SLACK:
         return said, sent_at, True, None, []
     if sent_at is None:
         finding = SignalFinding("timestamp", "more than 5 minutes ahead of receipt; counts at receipt")
@@ -179,7 +179,7 @@ def _sent_at(envelope: Mapping[str, Any], received_at: datetime, zone: ZoneInfo)
     for name in ("timestamp", "received_at", "processed_at"):
         raw = envelope.get(name)
         at = parse_time(raw, zone) if isinstance(raw, str) else None
-        if at is not None and _EARLIEST <= at <= received_at + _CLOCK_SLACK:
+        if at is not None and EARLIEST <= at <= received_at + CLOCK_SLACK:
             return at
     return None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "EXACTLY",
     "MAX_DEPTH",
     "MAX_PAYLOAD_BYTES",
     "canonical_text",
@@ -101,7 +102,7 @@ def _no_number(name: str) -> Any:
 
 
 # The bounds of _number without a line of Python: whatever this does not take as it stands, that decides.
-_EXACTLY = Context(
+EXACTLY = Context(
     prec=_MAX_NUMBER_DIGITS,
     Emax=_MAX_NUMBER_DIGITS - 1,
     Emin=1 - _MAX_NUMBER_DIGITS,
@@ -113,7 +114,7 @@ try:  # an optional accelerator; the answers are the same without it
 except ImportError:
     _DECODER = _ENCODER = _spaced = None
 else:
-    _DECODER = msgspec.json.Decoder(float_hook=_EXACTLY.create_decimal)
+    _DECODER = msgspec.json.Decoder(float_hook=EXACTLY.create_decimal)
     _ENCODER = msgspec.json.Encoder(decimal_format="number")
     _spaced = msgspec.json.format
 

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-__all__ = ["parse_kaifa"]
+__all__ = ["ENDED", "MAX_KEY", "events_of", "parse_kaifa"]
 
 _NOTHING = Meaning(PowerStatus.UNKNOWN, CommunicationStatus.UNKNOWN, "unknown")
-_ENDED = frozenset({"inactive", "cleared", "closed", "cancelled", "canceled", "resolved"})
+ENDED = frozenset({"inactive", "cleared", "closed", "cancelled", "canceled", "resolved"})
 _HEADER_FIELDS = (
     ("comment", "comment", 10_000),
     ("correlation_id", "correlation_id", 100),
@@ -54,7 +54,7 @@ _EVENT_FIELDS = (
     ("user_id", "user_id", 100),
 )
 _MAX_MRID = 100
-_MAX_KEY = 400
+MAX_KEY = 400
 _MAX_NESTING = 8
 _HEADER_NAMES = {
     "Verb": "verb",
@@ -112,7 +112,7 @@ def parse_kaifa(
     SignalParseError
         No event of the message has a device, a type and a time.
     """
-    events = _events(message, envelope)
+    events = events_of(message, envelope)
     if not events:
         raise SignalParseError(Source.KAIFA, "payload", "missing or not an object")
     signals: list[Signal] = []
@@ -136,10 +136,8 @@ def _with_troubles(signal: Signal, troubles: list[tuple[int, SignalParseError]])
     return replace(signal, findings=signal.findings + told)
 
 
-# -- any form of a message as the consumer's: {header, payload, ...}, one for each event
-
-
-def _events(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> list[dict[str, Any]]:
+def events_of(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give each event of a message as the consumer's ``{message_type, header, payload, ...}``."""
     payload = message.get("payload")
     if isinstance(payload, (dict, list)) and not _holds_end_device_events(payload):
         return [{**message, "payload": event} for event in objects_of(payload)]
@@ -268,7 +266,7 @@ def _key(details: Mapping[str, str | None], assets: list[str], digest: str) -> s
     if message is None and event is None:
         return f"sha256:{digest}"
     key = f"{message or ''}|{event or ''}" + (f"|{','.join(assets)}" if assets else "")
-    return key if len(key) <= _MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return key if len(key) <= MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _details(
@@ -308,7 +306,7 @@ def _meaning(kind: str, state: str | None, troubles: list[SignalFinding]) -> Mea
         reason = "not a known event type; says nothing of power"
         troubles.append(SignalFinding("payload.event_type", reason))
         return _NOTHING
-    if meaning.power_status is PowerStatus.OFF and state and state.lower() in _ENDED:
+    if meaning.power_status is PowerStatus.OFF and state and state.lower() in ENDED:
         reason = "an outage that is over or void; nothing follows from it"
         troubles.append(SignalFinding("payload.status", reason))
         return _NOTHING

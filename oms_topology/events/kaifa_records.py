@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-__all__ = ["kaifa_records"]
+__all__ = ["FLAGS", "kaifa_records"]
 
-_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _MAX_MRID = 100
 
 
@@ -46,8 +46,8 @@ def kaifa_records(event: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     ack = (node_text(header, "ack_required") or "").lower()
     return {
         "header_timestamp": _time(header, "timestamp", zone),
-        "async_reply_flag": _FLAGS.get(flag),
-        "ack_required": _FLAGS.get(ack),
+        "async_reply_flag": FLAGS.get(flag),
+        "ack_required": FLAGS.get(ack),
         "created_date_time": _time(payload, "created_date_time", zone),
         "assets": _identified(payload.get("assets")),
         "usage_points": _identified(payload.get("usage_point")),

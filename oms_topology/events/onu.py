@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-__all__ = ["parse_onu"]
+__all__ = ["meaning_of_onu_event", "parse_onu"]
 
 _OFF = (PowerStatus.OFF, CommunicationStatus.OFFLINE)
 _ON = (PowerStatus.ON, CommunicationStatus.ONLINE)
@@ -73,6 +73,21 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NO_LETTERS = re.compile("[^a-z0-9]")
 
 
+def meaning_of_onu_event(kind: str) -> tuple[PowerStatus, CommunicationStatus] | None:
+    """Tell what an ONU's type of event says of power and of communication; None for one that nobody knows.
+
+    Examples
+    --------
+    >>> power, communication = meaning_of_onu_event("ONU_LastGaspAlert")
+    >>> power.value, communication.value, meaning_of_onu_event("Rebooted")
+    ('off', 'offline', None)
+    """
+    known = _EXACT.get(kind)
+    if known is not None:
+        return known
+    return _MEANINGS.get(_NO_LETTERS.sub("", kind.translate(_LOWER)).removeprefix("onu"))
+
+
 def parse_onu(
     event: Mapping[str, Any], envelope: Mapping[str, Any], *, received_at: datetime, zone: ZoneInfo
 ) -> tuple[Signal, ...]:
@@ -109,7 +124,10 @@ def parse_onu(
     details = _details(event, kind, troubles)
     details["latitude"] = latitude
     details["longitude"] = longitude
-    meaning = _EXACT.get(kind) or _meaning(kind, troubles)
+    meaning = meaning_of_onu_event(kind)
+    if meaning is None:
+        meaning = _NOTHING
+        troubles.append(SignalFinding("type", "not a known type; nothing follows from it"))
     said = event.get("timestamp")
     # An id that is too long to be the key still tells events apart.
     digest = hash_of_texts(
@@ -201,13 +219,6 @@ def _device(details: Mapping[str, str | None], meters: tuple[str, ...]) -> Devic
         return DeviceReference(DeviceKind.METER, meters[0])
     reason = "missing or unusable, and neither onuSerial nor associatedMeters names a device"
     raise SignalParseError(Source.ONU, "onuId", reason)
-
-
-def _meaning(kind: str, troubles: list[SignalFinding]) -> tuple[PowerStatus, CommunicationStatus]:
-    letters = _NO_LETTERS.sub("", kind.translate(_LOWER)).removeprefix("onu")
-    if letters not in _MEANINGS:
-        troubles.append(SignalFinding("type", "not a known type; nothing follows from it"))
-    return _MEANINGS.get(letters, _NOTHING)
 
 
 def _place(event: Mapping[str, Any], troubles: list[SignalFinding]) -> tuple[str | None, str | None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-__all__ = ["parse_scada", "power_status_of_alarm"]
+__all__ = ["is_severity", "parse_scada", "power_status_of_alarm"]
 
 _DE_ENERGISED = frozenset(
     {
@@ -67,6 +67,11 @@ def power_status_of_alarm(alarm: str) -> PowerStatus:
     if name in _DE_ENERGISED:
         return PowerStatus.OFF
     return PowerStatus.ON if name in _ENERGISED else PowerStatus.UNKNOWN
+
+
+def is_severity(text: str) -> bool:
+    """Tell whether a text is low, medium, high or critical, in capitals or not."""
+    return text.translate(_LOWER) in _SEVERITIES
 
 
 def parse_scada(message: Any, *, received_at: datetime, zone: ZoneInfo) -> Signal:
@@ -146,7 +151,7 @@ def _details(
     details: dict[str, str | None] = {}
     for key, name, max_length in _TEXT_FIELDS:
         said = details[key] = text_field(event, name, max_length, troubles)
-        if key == "severity" and said and said.translate(_LOWER) not in _SEVERITIES:
+        if key == "severity" and said and not is_severity(said):
             details[key] = None
             troubles.append(SignalFinding("severity", "not low, medium, high or critical"))
     details["voltage"] = _voltage(event.get("voltage"), troubles)

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from oms_topology.errors import SignalParseError
 from oms_topology.events import parse
+from oms_topology.events.parsed_form import parsed_form
 from oms_topology.migration.queries import query
-from oms_topology.persistence.parsed_form import parsed_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from oms_topology.errors import SignalParseError
-from oms_topology.events import parse
-from oms_topology.events.json_text import json_text
-from oms_topology.events.kaifa_records import kaifa_records
-from oms_topology.events.parse import decode
+from oms_topology.events import parse_many
 from oms_topology.model import PowerStatus, Receipt, Source
-from oms_topology.persistence.parsed_form import parsed_form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from oms_topology.model import Signal
+    from oms_topology.events import ParsedMessages
 
 __all__ = ["Intake", "Payload", "read_messages", "receipt_of"]
 
 Payload = bytes | str | dict[str, Any]
-
-_WITH_MESSAGE = frozenset({Source.SCADA, Source.CALL_CENTER})
 
 
 @dataclass(slots=True)
@@ -38,28 +31,22 @@ class Intake:
         The provider.
     received_at : aware datetime
         When they came.
-    size : int
-        How many messages there are.
-    signals : list of Signal
-        In the order of the messages; a message may have several.
+    messages : ParsedMessages
+        The signals, and what cannot be used.
     parsed : str
         JSON array of the parsed form of each signal, as the database takes it.
-    owners : list of int
-        Of each signal the place of its message.
     raws : list of bytes
         Of each signal its message, byte for byte.
-    refused : list of (int, SignalParseError, bytes)
-        Messages that cannot be used: place, error, and the message byte for byte.
+    refused : list of (str, str, bytes)
+        Messages that cannot be used: field, reason, and the message byte for byte.
     """
 
     source: str
     received_at: datetime
-    size: int = 0
-    signals: list[Signal] = field(default_factory=list)
-    parsed: str = "[]"
-    owners: list[int] = field(default_factory=list)
-    raws: list[bytes] = field(default_factory=list)
-    refused: list[tuple[int, SignalParseError, bytes]] = field(default_factory=list)
+    messages: ParsedMessages
+    parsed: str
+    raws: list[bytes]
+    refused: list[tuple[str, str, bytes]]
 
     def receipts(
         self, results: Sequence[dict[str, Any]], dead_letter_ids: Sequence[int]
@@ -73,18 +60,19 @@ class Intake:
         dead_letter_ids : sequence of int
             Of each refused message.
         """
-        told: list[Receipt | None] = [None] * self.size
-        for (place, error, _), number in zip(self.refused, dead_letter_ids, strict=True):
+        messages = self.messages
+        told: list[Receipt | None] = [None] * messages.size
+        for (place, error), number in zip(messages.refused, dead_letter_ids, strict=True):
             told[place] = Receipt(dead_letter_id=number, dead_letter_reason=f"{error.field}: {error.reason}")
-        for place, signal, result in zip(self.owners, self.signals, results, strict=True):
-            receipt = receipt_of(signal.source, result, signal.power_status)
+        for place, status, result in zip(messages.owners, messages.power_statuses, results, strict=True):
+            receipt = receipt_of(self.source, result, status)
             earlier = told[place]
             told[place] = receipt if earlier is None else _together(earlier, receipt)
         return tuple(receipt for receipt in told if receipt is not None)
 
 
 def read_messages(
-    source: str, payloads: Iterable[Payload], *, received_at: datetime, zone: ZoneInfo
+    source: str, payloads: Sequence[Payload], *, received_at: datetime, zone: ZoneInfo
 ) -> Intake:
     """Read messages of one provider; what cannot be used is told beside them and stops none.
 
@@ -92,35 +80,23 @@ def read_messages(
     ----------
     source : str
         The provider.
-    payloads : iterable of bytes, str or dict
+    payloads : sequence of bytes, str or dict
         The messages.
     received_at : aware datetime
         When they came.
     zone : ZoneInfo
         Zone of naive times.
     """
-    intake = Intake(source, received_at)
-    forms: list[dict[str, Any]] = []
-    for place, payload in enumerate(payloads):
-        intake.size += 1
-        raw = raw_bytes(payload)
-        try:
-            signals = parse(source, payload, received_at=received_at, zone=zone)
-        except SignalParseError as error:
-            intake.refused.append((place, error, raw))
-            continue
-        for signal in signals:
-            form = parsed_form(signal)
-            if source == Source.KAIFA:
-                form["records"] = kaifa_records(signal.payload, zone)
-            elif source in _WITH_MESSAGE:
-                form["message"] = decode(source, payload)
-            intake.signals.append(signal)
-            forms.append(form)
-            intake.owners.append(place)
-            intake.raws.append(raw)
-    intake.parsed = json_text(forms)
-    return intake
+    messages = parse_many(source, payloads, received_at=received_at, zone=zone)
+    raws = [raw_bytes(payload) for payload in payloads]
+    return Intake(
+        source,
+        received_at,
+        messages,
+        parsed=messages.json,
+        raws=[raws[place] for place in messages.owners],
+        refused=[(error.field, error.reason, raws[place]) for place, error in messages.refused],
+    )
 
 
 def raw_bytes(payload: Payload) -> bytes:

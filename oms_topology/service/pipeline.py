@@ -227,14 +227,13 @@ class Pipeline:
                 yield True, reading[-1].result()
 
     def _take_in(self, intake: Intake, positions: Sequence[StreamPosition] = ()) -> tuple[Receipt, ...]:
-        refused = [(error.field, error.reason, raw) for _, error, raw in intake.refused]
         receipts = intake.receipts(
             *self._store.record(
                 intake.source,
                 intake.parsed,
                 intake.raws,
                 received_at=intake.received_at,
-                refused=refused,
+                refused=intake.refused,
                 positions=positions,
             )
         )

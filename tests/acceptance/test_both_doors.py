@@ -20,7 +20,7 @@ from oms_topology import Pipeline, Topology
 from oms_topology.errors import SignalParseError
 from oms_topology.events import parse
 from oms_topology.events.json_text import canonical_text, content_hash, read_json
-from oms_topology.persistence.parsed_form import parsed_form
+from oms_topology.events.parsed_form import parsed_form
 from tests.acceptance.scada_grid import NETWORK, Grid, at
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from oms_topology.events.call_center import tidy_meter_number
 from oms_topology.events.end_device_events import _meanings
 from oms_topology.events.json_text import canonical_text, hash_of_texts
 from oms_topology.events.kaifa_records import kaifa_records
-from oms_topology.persistence.parsed_form import parsed_form
+from oms_topology.events.parsed_form import parsed_form
 from tests.acceptance.scada_grid import at
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import atheris
 with atheris.instrument_imports(include=["oms_topology.events"]):
     from oms_topology.errors import SignalParseError
     from oms_topology.events import parse
-    from oms_topology.persistence.parsed_form import parsed_form
+    from oms_topology.events.parsed_form import parsed_form
 
 SOURCES = ("scada", "onu", "kaifa", "call_center")
 PAYLOADS = Path(__file__).parents[1] / "payloads"

@@ -1,0 +1,199 @@
+"""What the quick readers share: the types of usual values, wrappings, and the form they fill."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.json import Decoder, Encoder
+
+from oms_topology.events.fields import rounded_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oms_topology.model import PowerStatus
+
+__all__ = [
+    "ENCODER",
+    "NO_ENVELOPE",
+    "Envelope",
+    "Form",
+    "Intake",
+    "Place",
+    "Quick",
+    "Text20",
+    "Text50",
+    "Text64",
+    "Text100",
+    "Whole",
+    "opened",
+    "require_plain",
+    "require_usual",
+]
+
+Text20 = Annotated[str, Meta(min_length=1, max_length=20)]
+Text50 = Annotated[str, Meta(min_length=1, max_length=50)]
+Text64 = Annotated[str, Meta(min_length=1, max_length=64)]
+Text100 = Annotated[str, Meta(min_length=1, max_length=100)]
+Whole = Annotated[int, Meta(ge=0, le=2**53)]
+
+_MOST_DIGITS = 20
+ENCODER = Encoder(decimal_format="number")
+
+
+class Quick(NamedTuple):
+    """One signal: its parsed form as JSON, and what it says of power."""
+
+    form: bytes
+    power_status: PowerStatus
+
+
+class Form(Struct):
+    """The parsed form, as :func:`~oms_topology.events.parsed_form.parsed_form` gives it."""
+
+    source_event_id: str
+    content_hash: str
+    device_kind: str
+    device_code: str
+    power_status: str
+    occurred_at: str
+    sent_at: str | None
+    details: Struct
+    payload: Raw | Struct | UnsetType = UNSET
+    message: Raw | UnsetType = UNSET
+    communication_status: str | UnsetType | None = UNSET
+    records: Struct | UnsetType = UNSET
+    time_is_sound: bool = True
+    findings: tuple[()] = ()
+
+    def quick(self, power_status: PowerStatus) -> Quick:
+        """Write it."""
+        return Quick(ENCODER.encode(self), power_status)
+
+
+class Intake(Struct, forbid_unknown_fields=True):
+    """What a call center's intake adds to a ticket."""
+
+    intakeId: Text64 | None = None  # noqa: N815
+    omsEventId: Text64 | None = None  # noqa: N815
+
+
+class Envelope(Struct, forbid_unknown_fields=True):
+    """What a consumer or an outbox wraps around a message."""
+
+    timestamp: str | UnsetType | None = UNSET
+    source: str | UnsetType | None = UNSET
+    event_type: str | None = None
+    event: Raw | UnsetType = UNSET
+    request: Raw | UnsetType = UNSET
+    topic: str | UnsetType | None = UNSET
+    received_at: str | None = None
+    processed_at: str | UnsetType | None = UNSET
+    intake: Intake | None = None
+    kafka_partition: Whole | None = None
+    kafka_offset: Whole | None = None
+
+    @property
+    def sent(self) -> str | None:
+        """Its time, from the first of its three names that has one."""
+        for text in (self.timestamp, self.received_at, self.processed_at):
+            if text:
+                return text
+        return None
+
+
+class _Request(Struct, forbid_unknown_fields=True):
+    body: str
+    method: str | None = None
+    uri: str | None = None
+    path: str | None = None
+    remote_addr: str | None = None
+    user_agent: str | None = None
+    content_type: str | None = None
+    content_length: Whole | None = None
+    headers: dict[str, str] | None = None
+
+
+_read_envelope = Decoder(Envelope).decode
+_read_request = Decoder(_Request).decode
+NO_ENVELOPE = Envelope()
+
+
+class Place(Struct, forbid_unknown_fields=True):
+    """A pair of degrees; decode with ``float_hook``, so that every digit is kept."""
+
+    lat: Any
+    lng: Any
+
+    def texts(self) -> tuple[str, str]:
+        """Latitude and longitude with six decimals.
+
+        Raises
+        ------
+        ValueError
+            Not a place on earth, or one that means unknown.
+        """
+        latitude, longitude = self.lat, self.lng
+        require_plain(latitude)
+        require_plain(longitude)
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180) or not (latitude or longitude):
+            raise ValueError("not a place")
+        return rounded_text(latitude, 6), rounded_text(longitude, 6)
+
+
+def require_plain(number: Any) -> None:
+    """Refuse what is no number, and numbers that PostgreSQL would write otherwise than they came.
+
+    Raises
+    ------
+    ValueError
+        It is one of these.
+    """
+    text = str(number)
+    if (
+        type(number) not in (int, Decimal)
+        or len(text) > _MOST_DIGITS
+        or "E" in text
+        or (text[0] == "-" and not number)
+    ):
+        raise ValueError("not a usual number")
+
+
+def opened(payload: bytes) -> tuple[Raw, Envelope]:
+    """Give the event that a message wraps, as it stands there, and the envelope.
+
+    A key that only looks like a wrapping fails here or in the reader of the event, and so is not usual.
+    """
+    event = Raw(payload)
+    envelope = NO_ENVELOPE
+    if b'"event"' in payload or b'"request"' in payload:
+        envelope = _read_envelope(payload)
+        if isinstance(envelope.event, Raw) is isinstance(envelope.request, Raw):
+            raise ValueError("wrapped twice, or not at all")
+        event = envelope.event if isinstance(envelope.event, Raw) else envelope.request  # type: ignore[assignment]
+    if b'"body"' in payload:
+        event = Raw(_read_request(event).body)
+    return event, envelope
+
+
+def require_usual(texts: Sequence[str]) -> None:
+    """Refuse texts with blanks around them, and whatever cannot be printed.
+
+    Raises
+    ------
+    ValueError
+        One of them is such a text.
+
+    Examples
+    --------
+    >>> require_usual(["Storm", "1 Example Street"])
+    >>> require_usual(["Storm "])
+    Traceback (most recent call last):
+    ...
+    ValueError: not a usual text
+    """
+    joined = "|".join(texts)
+    if not joined.isprintable() or joined[0] == " " or joined[-1] == " " or " |" in joined or "| " in joined:
+        raise ValueError("not a usual text")
