@@ -185,6 +185,7 @@ CREATE FUNCTION oms_topology.forget_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply a USING old_rows r WHERE a.meter_no = r.meter_no;
+    DELETE FROM oms_topology.provisional_meter p USING old_rows r WHERE p.meter_no = r.meter_no;
     UPDATE oms_topology.device d SET is_stale = true FROM old_rows r WHERE d.device_no = r.device_no;
     RETURN NULL;
 END $$;
@@ -193,6 +194,7 @@ CREATE FUNCTION oms_topology.forget_all_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM oms_topology.alternate_supply;
+    DELETE FROM oms_topology.provisional_meter;
     UPDATE oms_topology.device SET is_stale = true;
     DELETE FROM oms_topology.meter_report;
     DELETE FROM public.scada_event_affected_meters;

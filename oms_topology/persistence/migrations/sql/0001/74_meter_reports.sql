@@ -258,8 +258,8 @@ BEGIN
 END $$;
 CREATE TRIGGER oms_topology_foreign_status BEFORE UPDATE ON public.oms_meters
     FOR EACH ROW
-    WHEN (OLD.power_status IS DISTINCT FROM NEW.power_status
-          AND OLD.power_signal_no IS NOT DISTINCT FROM NEW.power_signal_no)
+    WHEN (OLD.power_signal_no IS NOT DISTINCT FROM NEW.power_signal_no
+          AND OLD.power_status IS DISTINCT FROM NEW.power_status)
     EXECUTE FUNCTION oms_topology.record_foreign_status();
 
 -- A meter that an old service inserts with a status has said it once.

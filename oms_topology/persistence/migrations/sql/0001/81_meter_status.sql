@@ -7,12 +7,10 @@ CREATE INDEX oms_meters_tidy_number_idx ON public.oms_meters (upper(btrim(meter_
 CREATE TABLE oms_topology.provisional_meter (
     meter_no      integer PRIMARY KEY,
     signal_no     bigint NOT NULL,
-    registered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT provisional_meter_meter_no_fkey FOREIGN KEY (meter_no)
-        REFERENCES public.oms_meters (meter_no) ON DELETE CASCADE
+    registered_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE oms_topology.provisional_meter IS
-    'Meters that the registry did not know and a signal named: registered with what that signal said, to be verified.';
+    'Meters that the registry did not know and a signal named: registered with what that signal said, to be verified. A row goes with its meter (62), since a foreign key would be looked at with each change of any meter.';
 
 -- The event inside whatever wraps it (Kafka envelope, HTTP request with a text body, JSON as text), and
 -- the outermost envelope, whose time is when it was sent.
