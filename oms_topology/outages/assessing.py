@@ -209,17 +209,18 @@ class _Writer:
         self._past = np.array([each.node for each in evidence.past_losses], dtype=np.int32)
         self._losses = evidence.losses
         self._loss_nodes = np.array([each.node for each in self._losses], dtype=np.int32)
+        self._probable = np.flatnonzero(posteriors.is_failed >= _LEAST_ALTERNATIVE).astype(np.int32)
 
     def is_reported(self, node: int) -> bool:
         """Tell whether more than silence speaks for a node's failure."""
-        return bool(self._forest.is_below(self._loss_nodes, node).any())
+        return len(self._forest.places_below(self._loss_nodes, node)) > 0
 
     def outage(self, node: int, posterior: float) -> ConcludedOutage:
         forest, evidence = self._forest, self._evidence
         meters = forest.meters_below(node)
         columns = forest.index.network.columns
         rows = forest.meter_rows[meters - forest.devices]
-        inside = np.flatnonzero(forest.is_below(self._nodes, node)).tolist()
+        inside = forest.places_below(self._nodes, node).tolist()
         supports = [evidence.standing[at] for at in inside if evidence.standing[at].weight]
         supports.sort(key=lambda each: each.report.order[1:])
         customers = _customers(columns.meter_customer[rows])
@@ -231,7 +232,7 @@ class _Writer:
             posterior=posterior,
             dead_posterior=float(self._posteriors.is_dead[node]),
             meter_numbers=tuple(columns.meter_number[rows].tolist()),
-            meters_heard_again=int(forest.is_below(evidence.heard_again, node).sum()),
+            meters_heard_again=len(forest.places_below(evidence.heard_again, node)),
             customers=customers,
             critical_customers=_customers(
                 columns.meter_customer[rows[columns.meter_priority[rows] == _CRITICAL]]
@@ -254,25 +255,23 @@ class _Writer:
 
     def _started_at(self, node: int) -> datetime:
         """Give the device's own time, else the start of the run with the most reports."""
-        inside = self._forest.is_below(self._loss_nodes, node).tolist()
-        losses = [report for report, is_inside in zip(self._losses, inside, strict=True) if is_inside]
+        inside = self._forest.places_below(self._loss_nodes, node).tolist()
+        losses: list[Report] = [self._losses[at] for at in inside]
         if not losses:
-            silent = self._forest.is_below(self._nodes, node).tolist()
-            pairs = zip(self._evidence.standing, silent, strict=True)
-            losses = [each.report for each, is_inside in pairs if is_inside]
+            inside = self._forest.places_below(self._nodes, node).tolist()
+            losses = [self._evidence.standing[at].report for at in inside]
         own = [report.occurred_at for report in losses if report.node == node]
         if own:
             return min(own)
-        expired = self._forest.is_below(self._past, node).tolist()
-        past = [r for r, is_inside in zip(self._evidence.past_losses, expired, strict=True) if is_inside]
+        expired = self._forest.places_below(self._past, node).tolist()
+        past = [self._evidence.past_losses[at] for at in expired]
         return _start_of(losses, past, self._gap)
 
     def _alternatives(self, node: int) -> tuple[Alternative, ...]:
         forest, is_failed = self._forest, self._posteriors.is_failed
         above = forest.path(node)[1:]
-        probable = np.flatnonzero(is_failed >= _LEAST_ALTERNATIVE).astype(np.int32)
-        below = probable[forest.is_below(probable, node) & (probable != node)].tolist()
-        others = [each for each in (*above, *below) if is_failed[each] >= _LEAST_ALTERNATIVE]
+        below = self._probable[forest.places_below(self._probable, node)].tolist()
+        others = [each for each in (*above, *below) if is_failed[each] >= _LEAST_ALTERNATIVE and each != node]
         others.sort(key=lambda each: (-is_failed[each], each))
         return tuple(
             Alternative(forest.reference(each), float(is_failed[each]))

@@ -291,6 +291,7 @@ class _Weighing:
             for node, word in words.items()
             if node < forest.devices and word.live and not word.losses
         }
+        self._restored: dict[int, datetime | None] = {}
         self._fresh_since = self._starts()
 
     def evidence(self, equipped: Mapping[ReportKind, Collection[str]]) -> Evidence:
@@ -362,8 +363,11 @@ class _Weighing:
         """When the newest device at or above a node said that it has supply, if one did since its loss."""
         if not self._live_devices:
             return None
-        times = [self._live_devices[each] for each in self._forest.path(node) if each in self._live_devices]
-        return max(times, default=None)
+        device = node if node < self._forest.devices else int(self._forest.parent[node])
+        if device not in self._restored:
+            times = (self._live_devices.get(each) for each in self._forest.path(device))
+            self._restored[device] = max((time for time in times if time), default=None)
+        return self._restored[device]
 
     def _starts(self) -> dict[int, datetime]:
         """Find when the present losses of each tree began: their last run without too long a pause."""

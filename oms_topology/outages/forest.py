@@ -197,12 +197,26 @@ class SupplyForest:
             return np.array([node], dtype=np.int32)
         return np.arange(self.first_meter[node], self.last_meter[node], dtype=np.int32)
 
-    def is_below(self, nodes: NDArray[np.int32], top: int) -> NDArray[np.bool_]:
-        """Tell which nodes are another one or hang below it."""
+    def places_below(self, nodes: NDArray[np.int32], top: int) -> NDArray[np.int64]:
+        """Find which of some nodes are another one or hang below it.
+
+        Parameters
+        ----------
+        nodes : int array
+            Ascending; a node may come several times.
+        top : int
+            The other one.
+
+        Returns
+        -------
+        int64 array
+            Positions in ``nodes``, ascending. Costs the size of the answer.
+        """
         if top >= self.devices:
-            return np.asarray(nodes == top)
-        is_device = (nodes >= top) & (nodes < self.last_device[top])
-        return np.asarray(is_device | ((nodes >= self.first_meter[top]) & (nodes < self.last_meter[top])))
+            bounds = [(top, top + 1)]
+        else:
+            bounds = [(top, self.last_device[top]), (self.first_meter[top], self.last_meter[top])]
+        return np.concatenate([np.arange(*np.searchsorted(nodes, bound)) for bound in bounds])
 
     def path(self, node: int) -> list[int]:
         """Give a node and all above it, nearest first."""

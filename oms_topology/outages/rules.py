@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -142,15 +143,12 @@ def counted_blame(
         is_out[node] |= below[node] >= 2
         if is_out[node] and forest.parent[node] >= 0:
             below[forest.parent[node]] += 1
+    taken.sort(key=lambda report: report.node)
     nodes = np.array([report.node for report in taken], dtype=np.int32)
     found = []
     for node in _uppermost(forest, is_out):
-        inside = forest.is_below(nodes, node)
-        counts: dict[Source, int] = {}
-        for report, is_inside in zip(taken, inside.tolist(), strict=True):
-            if is_inside:
-                counts[report.source] = counts.get(report.source, 0) + 1
-        confidence = rules.confidence(counts)
+        inside = forest.places_below(nodes, node).tolist()
+        confidence = rules.confidence(Counter(taken[at].source for at in inside))
         if confidence >= rules.threshold:
             found.append((node, confidence))
     return found
