@@ -24,6 +24,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
         (ROOT / "docs" / "network.md", 8),
         (ROOT / "docs" / "linking.md", 5),
         (ROOT / "docs" / "status.md", 8),
+        (ROOT / "docs" / "outages.md", 9),
     ],
 )
 def test_what_a_page_shows_in_python_runs_as_it_is_printed(page: Path, least: int) -> None:
