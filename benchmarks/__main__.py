@@ -18,6 +18,7 @@ BENCHMARKS = (
     "benchmarks.geo.nearest",
     "benchmarks.geo.calibration",
     "benchmarks.geo.capacity",
+    "benchmarks.geo.dask",
     "benchmarks.database.trip",
     "benchmarks.database.floor",
     "benchmarks.database.growth",

@@ -22,6 +22,7 @@ __all__ = [
     "GeometryError",
     "MissingExtraError",
     "OmsTopologyError",
+    "SchedulerError",
     "SchemaUpgradeError",
     "SchemaVersionError",
     "SignalParseError",
@@ -202,6 +203,25 @@ class BrokerError(OmsTopologyError):
     def __init__(self, code: str) -> None:
         self.code = code
         super().__init__(f"The broker cannot be read from ({code}); check its address, rights and options.")
+
+
+class SchedulerError(OmsTopologyError):
+    """A scheduler of distributed work that cannot be reached, or whose workers failed; try again later.
+
+    Attributes
+    ----------
+    address : str
+        Where it was looked for.
+    reason : str
+        What is wrong.
+    """
+
+    is_transient = True
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(f"The scheduler {address} {reason}.")
 
 
 class UnknownDeadLetterError(OmsTopologyError, KeyError):

@@ -23,6 +23,7 @@ from oms_topology.errors import (
     GeometryError,
     MissingExtraError,
     OmsTopologyError,
+    SchedulerError,
     SchemaVersionError,
     SourceError,
     StoreUnavailableError,
@@ -63,6 +64,7 @@ _UNAVAILABLE_ERRORS = (
     StoreUnavailableError,
     ConflictError,
     EmbeddedServerError,
+    SchedulerError,
     SchemaVersionError,
     MissingExtraError,
 )

@@ -73,6 +73,10 @@ def link(
         Path | None, typer.Option(help="Write what is not sure or not linked, with candidates, likewise.")
     ] = None,
     parts: Annotated[Path | None, typer.Option(help="Write how sure each part is, likewise.")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler link; same answer."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Link each point to the target that is truly nearest, and say how sure that is.
@@ -82,6 +86,8 @@ def link(
     """
     if demand is not None and capacity is None:
         raise typer.BadParameter("goes with --capacity", param_hint="--demand")
+    if scheduler is not None and capacity is not None:
+        raise typer.BadParameter("does not go with --capacity", param_hint="--scheduler")
     options = LinkOptions(
         max_distance_m=max_distance_m,
         position_error_m=position_error_m,
@@ -92,6 +98,7 @@ def link(
         demand=demand,
         sure=sure,
         part=part,
+        scheduler=scheduler,
     )
     files = {"output": output, "work_list": work_list, "parts": parts}
     for path in filter(None, files.values()):

@@ -11,6 +11,7 @@ from oms_topology.geo.capacity import link_within_capacity
 from oms_topology.geo.confidence import DEFAULT_POSITION_ERROR_M
 from oms_topology.geo.linking import link_nearest
 from oms_topology.geo.reviewing import SURE, certainty, link_columns, work_list
+from oms_topology.io.distributed import link_distributed
 from oms_topology.io.places import PlaceTable, read_places
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class LinkOptions:
         Links below this confidence go to the work list.
     part : str or None
         A column of the points by which the parts of the town are told; cells of 500 m if not given.
+    scheduler : str or None
+        The address of a Dask scheduler whose workers shall link; not with ``capacity``.
     """
 
     max_distance_m: float
@@ -55,6 +58,7 @@ class LinkOptions:
     demand: str | None = None
     sure: float = SURE
     part: str | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -191,6 +195,8 @@ def _links(
         "position_error_m": options.position_error_m,
         **chosen,
     }
+    if options.capacity is None and options.scheduler is not None:
+        return link_distributed(asked.geometry, offered.geometry, scheduler=options.scheduler, **how)
     if options.capacity is None:
         return link_nearest(asked.geometry, offered.geometry, **how)
     return link_within_capacity(

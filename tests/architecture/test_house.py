@@ -51,6 +51,7 @@ def test_every_error_is_in_one_tree_and_says_whether_it_may_pass() -> None:
     assert all(issubclass(error, errors.OmsTopologyError) for error in tree)
     assert {error.__name__ for error in tree if error.is_transient} == {
         "ConflictError",
+        "SchedulerError",
         "StoreUnavailableError",
     }
 
