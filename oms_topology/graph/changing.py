@@ -331,12 +331,12 @@ class Changing:
         row, above = self._feeding_row(code), self._feeding_row(parent)
         normal = editor.normal
         old = normal.parent(row)
-        if above == old:
+        if above == old or (changed_at is None and editor.refeed(row, above)):
             return
         if normal.hangs_below(above, row):
             raise TopologyError(f"Device {code!r} cannot be fed from {parent!r}, which hangs below it.")
         branches = [
-            branch for branch in editor.network.branches_between(row, old) if not normal.is_open[branch]
+            branch for branch in editor.network.branches_between(row, old) if not normal.is_open.item(branch)
         ]
         if not branches:
             raise TopologyError(f"Device {code!r} is fed by no branch that could be moved; add one.")
@@ -517,8 +517,10 @@ class Changing:
         """Make a network of an editor of its own."""
 
     def _commit(self, steps: list[Step], changed_at: datetime | None) -> None:
-        self._check_time(changed_at)
-        self._editor.commit(steps, None if changed_at is None else changed_at.astimezone(UTC))
+        if changed_at is not None:
+            self._check_time(changed_at)
+            changed_at = changed_at.astimezone(UTC)
+        self._editor.commit(steps, changed_at)
 
     def _check_time(self, changed_at: datetime | None) -> None:
         if changed_at is None:
@@ -544,15 +546,19 @@ class Changing:
     def _meter_row(self, number: str) -> int:
         network = self._editor.network
         row = network.names.meters.row(str(number))
-        if row >= 0 and network.meter_device(row) != GONE:
+        if row >= 0 and network.feeds[row] != GONE:
             return row
         return self._row(number, DeviceKind.METER)
 
     def _feeding_row(self, code: str, kind: str | None = None) -> int:
         """Find a device by its code; a meter or switch cannot feed anything."""
-        row = self._editor.network.names.devices.row(code) if kind is None else ABSENT
-        if row != ABSENT:
-            return row
+        if kind is None:
+            devices = self._editor.network.names.devices
+            row = devices.few.get(code)
+            if row is None:
+                row = devices.far(code)
+            if row != ABSENT:
+                return row
         found, row = self._locate(code, kind)
         if found in (DeviceKind.METER, DeviceKind.SWITCH):
             raise TopologyError(f"Nothing can hang on the {found.value} {code!r}; name a device.")

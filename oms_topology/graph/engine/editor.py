@@ -107,31 +107,33 @@ class Editor:
                 self.journal.note(self.version, changed_at, done, undone)
 
     def _done(self, steps: Sequence[Step]) -> tuple[Done, ...]:
-        done = self._done_at_once(*steps[0]) if len(steps) == 1 else None
+        done: tuple[Done, ...] | None = None
+        if len(steps) == 1 and self.network.backups.is_empty:
+            # The changes that come by the thousand; None where one of them is not a plain one.
+            what, row, after = steps[0]
+            if what == "meter":
+                done = self._moved(row, after)
+            elif what == "open":
+                done = self._switched(row, after)
+            elif what == "feed":
+                done = self._fed_elsewhere(row, after)
         if done is None:
             done = self._done_in_steps(steps)
             self._compact()
         return done
 
-    def _done_at_once(self, what: str, row: int, after: Any) -> tuple[Done, ...] | None:
-        """Do one of the changes that come by the thousand; None where it is not a plain one."""
-        if self.network.backups:
-            return None
-        if what == "meter":
-            return self._moved(row, after)
-        if what == "open":
-            return self._switched(row, after)
-        return self._fed_elsewhere(row, after) if what == "feed" else None
-
     def _moved(self, meter: int, after: int) -> tuple[Done, ...]:
         network, normal, current = self.network, self.normal, self.current
-        before = network.meter_device(meter)
+        before = network.feeds[meter]
         if before == after:
             return ()
         normal.sequence += 1
         current.sequence += 1
         try:
-            network.set_meter_device(meter, after)
+            if network.owns_meters:
+                network.feeds[meter] = after
+            else:
+                network.set_meter_device(meter, after)
             is_fuller = self._carry(meter, max(before, -1), max(after, -1))
         finally:
             normal.sequence += 1
@@ -153,18 +155,33 @@ class Editor:
                 current.make_room()
             if done < 0:
                 return None
-            current.written = current.arena.counts[1]
+            current.written = used = current.arena.counts[1]
             current.is_open[branch] = is_open
             current.supplied += -done if is_open else done
         finally:
             current.sequence += 1
-        self._compact()
+        if used > self._most[0] or current.arena.counts[2] > self._most[1]:
+            self._compact()
         return (("open", branch, not is_open, is_open),)
+
+    def refeed(self, device: int, target: int, changed_at: datetime | None = None) -> bool:
+        """Feed a subtree from elsewhere over the one branch that feeds it; False where it is not so plain."""
+        network, normal = self.network, self.normal
+        with normal.arena.lock:
+            branches = network.branches_between(device, normal.parent(device))
+            if len(branches) != 1 or not network.backups.is_empty:
+                return False
+            done = self._fed_elsewhere(branches[0], (target, device))
+            if not done:
+                return False
+            self.version += 1
+            self.journal.note(self.version, changed_at, done)
+            return True
 
     def _fed_elsewhere(self, branch: int, ends: tuple[int, int]) -> tuple[Done, ...] | None:
         """Let the branch that feeds a subtree, in both states, end elsewhere."""
         network, normal, current = self.network, self.normal, self.current
-        if normal.idle or current.idle or normal.is_open[branch] or current.is_open[branch]:
+        if normal.idle or current.idle or normal.is_open.item(branch) or current.is_open.item(branch):
             return None
         before = network.ends(branch)
         target, device = ends if ends[1] in before else ends[::-1]
@@ -177,12 +194,13 @@ class Editor:
                 normal.make_room(current)
             if done < 0:
                 return None
-            normal.written = current.written = normal.arena.counts[1]
+            normal.written = current.written = used = normal.arena.counts[1]
             network.set_ends(branch, ends)
         finally:
             normal.sequence += 1
             current.sequence += 1
-        self._compact()
+        if used > self._most[0] or normal.arena.counts[2] > self._most[1]:
+            self._compact()
         return (("feed", branch, before, ends),)
 
     def _done_in_steps(self, steps: Sequence[Step]) -> tuple[Done, ...]:
@@ -406,11 +424,12 @@ class Editor:
     def _compact(self) -> None:
         """Leave old blocks behind when they outweigh the living; readers of old versions keep them."""
         used, most = self.normal.arena.counts, self._most
-        if used[0] <= most[0] and used[1] <= most[0] and used[2] <= most[1]:
+        if used[1] <= most[0] and used[2] <= most[1]:  # there are never more places than numbers
             return
         copies = object.__new__(Editor)
         copies._take_copies(self)
         repacked(copies.normal, copies.current, *(2 * room for room in self._room()))
+        copies._held = 0  # nobody reads in the new arena yet
         self._replace(copies)
         self._most = self._room()
 

@@ -19,6 +19,7 @@ from oms_topology.graph.engine.arrays import Arrays, arrays_of
 from oms_topology.graph.engine.compiling import compiled, is_compiled
 from oms_topology.graph.engine.meter_kernels import (
     copied,
+    copy,
     meters_of,
     move_meter,
     place_of,
@@ -83,9 +84,11 @@ def _copy_places(
     Parents shift by ``before``, those from ``split`` on by ``behind``, and where meters begin by ``meters``.
     """
     used, offset = state.used, state.layout[state.tree[start]] if count else 0
-    state.device_at[to : to + count] = state.device_at[start : start + count]
-    state.size[to : to + count] = state.size[start : start + count]
-    state.tree[to : to + count] = used[3]
+    copy(state.device_at, to, start, count)
+    copy(state.size, to, start, count)
+    trees = state.tree[to : to + count]
+    for step in range(len(trees)):
+        trees[step] = used[3]
     old, new = state.parent[start : start + count], state.parent[to : to + count]
     for step in range(count):
         new[step] = old[step] + (before if old[step] < split else behind)
@@ -486,6 +489,8 @@ def _copied_tree(source: Arrays, target: Arrays, base: int, is_dead: bool) -> tu
         target.tree[at] = to_tree
         target.first[number + step] = source.first[start + step] - begin + to_meter
         target.position[row] = -2 - at if is_dead else at
-    target.meter_at[to_meter : to_meter + end - begin] = source.meter_at[begin:end]
+    old, new = source.meter_at[begin:end], target.meter_at[to_meter : to_meter + end - begin]
+    for step in range(len(old)):
+        new[step] = old[step]
     _end(target, count, to_meter + end - begin)
     return to, to_tree

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int32]
 
-__all__ = ["copied", "meters_of", "move_meter", "place_of", "root_of", "spared"]
+__all__ = ["copied", "copy", "meters_of", "move_meter", "place_of", "root_of", "spared"]
 
 
 @compiled
@@ -40,9 +40,17 @@ def root_of(parent: Integers, place: int) -> int:
 
 
 @compiled
+def copy(numbers: Integers, to: int, start: int, count: int) -> None:
+    """Copy numbers to where they do not overlap; assigning a slice takes ten times as long."""
+    old, new = numbers[start : start + count], numbers[to : to + count]
+    for step in range(len(old)):
+        new[step] = old[step]
+
+
+@compiled
 def copied(meter_at: Integers, to: int, start: int, stop: int) -> int:
     """Copy meters behind others; returns where they end."""
-    meter_at[to : to + stop - start] = meter_at[start:stop]
+    copy(meter_at, to, start, stop - start)
     return to + stop - start
 
 

@@ -55,6 +55,8 @@ class Network:
     ----------
     sources : int32 array
         Device rows where power enters, assumed ones included, ascending.
+    feeds : memoryview of int32, one per meter
+        The device that normally feeds it; written to only by who :attr:`owns_meters`.
     backups : Backups
         The second supplies of the meters.
     gone_devices, gone_branches : sets of rows
@@ -64,17 +66,18 @@ class Network:
     __slots__ = (
         "_ends",
         "_incident",
+        "_incident_views",
         "_later_branches",
-        "_meter_device",
-        "_owns_meters",
         "_owns_names",
         "backups",
         "columns",
+        "feeds",
         "gone_branches",
         "gone_devices",
         "growing",
         "is_assumed",
         "names",
+        "owns_meters",
         "sources",
         "troubles",
     )
@@ -96,13 +99,14 @@ class Network:
         self.gone_devices: set[int] = set()
         self.gone_branches: set[int] = set()
         self.growing = Growing()
-        self._meter_device = self.columns.meter_device.data
-        self._owns_names = self._owns_meters = True
+        self.feeds = self.columns.meter_device.data
+        self._owns_names = self.owns_meters = True
         if len(columns.meter_number) > _MOST_NUMBERS:
             self._read_numbers_from_names(len(columns.meter_number))
         self._incident: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+        self._incident_views: tuple[memoryview[int], memoryview[int]] | None = None
         self._read_ends()
-        self._later_branches: dict[int, set[int]] = {}
+        self._later_branches: dict[int, tuple[int, ...]] = {}
 
     @classmethod
     def of(cls, columns: NetworkColumns, troubles: Troubles | None = None) -> Network:
@@ -131,8 +135,8 @@ class Network:
         other.backups = self.backups.fork()
         other.gone_devices, other.gone_branches = set(self.gone_devices), set(self.gone_branches)
         self.growing, other.growing = Growing(), Growing()
-        self._owns_names = other._owns_names = self._owns_meters = other._owns_meters = False
-        other._later_branches = {device: set(rows) for device, rows in self._later_branches.items()}
+        self._owns_names = other._owns_names = self.owns_meters = other.owns_meters = False
+        other._later_branches = dict(self._later_branches)
         return other
 
     def _read_ends(self) -> None:
@@ -140,15 +144,15 @@ class Network:
 
     def meter_device(self, meter: int) -> int:
         """Give the device that normally feeds a meter; ``NOWHERE`` and ``GONE`` are negative."""
-        return self._meter_device[meter]
+        return self.feeds[meter]
 
     def set_meter_device(self, meter: int, device: int) -> None:
         """Hang a meter on another device."""
-        if not self._owns_meters:
+        if not self.owns_meters:
             self.columns = replace(self.columns, meter_device=self.columns.meter_device.copy())
-            self._owns_meters = True
-            self._meter_device = self.columns.meter_device.data
-        self._meter_device[meter] = device
+            self.owns_meters = True
+            self.feeds = self.columns.meter_device.data
+        self.feeds[meter] = device
 
     def share_names(self) -> None:
         """Let somebody keep the names as they are now."""
@@ -168,8 +172,8 @@ class Network:
             numbers: Any = self.columns.meter_number
             if isinstance(numbers, CodeColumn):
                 self._read_numbers_from_names(len(self.columns.meter_device))
-            self._owns_meters = True
-            self._meter_device = self.columns.meter_device.data
+            self.owns_meters = True
+            self.feeds = self.columns.meter_device.data
             return len(self.columns.meter_device) - 1
         if table == "device":
             self.is_assumed = np.append(self.is_assumed, False)
@@ -177,7 +181,7 @@ class Network:
         self._read_ends()
         row = len(self.columns.branch_from) - 1
         for end in self.ends(row):
-            self._later_branches.setdefault(end, set()).add(row)
+            self._later_branches[end] = (*self._later_branches.get(end, ()), row)
         return row
 
     def facts(self, meter: int) -> dict[str, Any]:
@@ -221,25 +225,30 @@ class Network:
 
     def set_ends(self, branch: int, ends: tuple[int, int]) -> None:
         """Let an open branch join two other devices."""
-        for end in self.ends(branch):
-            self._later_branches.get(end, set()).discard(branch)
-        self.columns.branch_from[branch], self.columns.branch_to[branch] = ends
-        for end in ends:
-            if branch not in self._early_branches(end):
-                self._later_branches.setdefault(end, set()).add(branch)
+        start, end = self._ends
+        before, later = (start[branch], end[branch]), self._later_branches
+        start[branch], end[branch] = ends
+        for device in before:
+            if device not in ends and device in later:
+                later[device] = tuple(other for other in later[device] if other != branch)
+        for device in ends:
+            if device not in before:
+                later[device] = (*later.get(device, ()), branch)
 
     @property
     def sorted_branches(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The branches by device as they were sorted once, when first asked for.
 
         Those that ended at device ``d`` then are ``rows[starts[d]:starts[d + 1]]``; some may end elsewhere
-        by now, and those that came since are :attr:`later_branches`. Devices added since have no start.
+        by now, and those that came since, or came back, are :attr:`later_branches`. Devices added since
+        have no start.
         """
         if self._incident is None:
             columns = self.columns
             ends = np.stack((columns.branch_from, columns.branch_to), axis=1).ravel()
             starts, at = grouped(ends.astype(np.int32), len(columns.device_code))
-            self._incident = starts, (at // 2).astype(np.int32)
+            rows = (at // 2).astype(np.int32)
+            self._incident, self._incident_views = (starts, rows), (starts.data, rows.data)
             self._later_branches = {}
         return self._incident
 
@@ -249,7 +258,10 @@ class Network:
         return self._later_branches
 
     def _early_branches(self, device: int) -> list[int]:
-        starts, rows = self.sorted_branches
+        if self._incident_views is None:
+            starts, rows = (each.data for each in self.sorted_branches)
+        else:
+            starts, rows = self._incident_views
         return rows[starts[device] : starts[device + 1]].tolist() if device + 1 < len(starts) else []
 
     def branches_at(self, device: int) -> list[int]:
@@ -260,12 +272,10 @@ class Network:
     def branches_between(self, one: int, other: int) -> list[int]:
         """List the branches between two devices, ascending."""
         start, end = self._ends
-        found = {
-            row
-            for row in (*self._early_branches(one), *self._later_branches.get(one, ()))
-            if other in (start[row], end[row]) and one in (start[row], end[row])
-        }
-        return sorted(found - self.gone_branches)
+        found, wanted = self._early_branches(one), ((one, other), (other, one))
+        if later := self._later_branches.get(one):
+            found = sorted({*found, *later})
+        return [row for row in found if (start[row], end[row]) in wanted and row not in self.gone_branches]
 
 
 def _assumed_sources(columns: NetworkColumns) -> NDArray[np.bool_]:
