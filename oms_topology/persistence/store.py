@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from oms_topology.errors import StoreError, UnknownDeadLetterError
+from oms_topology.errors import ConflictError, StoreError, UnknownDeadLetterError
 from oms_topology.model import Receipt
 from oms_topology.persistence.database import translated_errors
 from oms_topology.persistence.stream_positions import record_positions
@@ -41,6 +41,7 @@ _ZONE = text("SELECT time_zone FROM oms_topology.source_setting WHERE source = :
 _VERSION = text("SELECT COALESCE(max(topology_version), 0) FROM oms_topology.topology_change")
 _SETTLE = text("SELECT oms_topology.settle()")
 _SEAL = text("SELECT oms_topology.seal_audit(:min_bytes)")
+_INDEX_BUSY = text("SELECT oms_topology.index_busy_audit(:reads, :min_bytes)")
 _INDEX_SEALED = text("SELECT oms_topology.index_sealed_audit()")
 
 
@@ -105,8 +106,9 @@ class Store:
         if letters is None and not positions:
             return (self._call(_RECORD, signals) if raws else []), []
         with self._errors(), self._driver().transaction():
-            numbers = self._fetch(_DEAD_LETTERS, letters) if letters else []
             results = self._fetch(_RECORD, signals) if raws else []
+            # Last, since whoever has the same letter waits for this transaction to end.
+            numbers = self._fetch(_DEAD_LETTERS, letters) if letters else []
             record_positions(self._driver(), positions)
         return results, numbers
 
@@ -163,6 +165,25 @@ class Store:
             connection.execute(_SEAL, {"min_bytes": min_bytes})
         with translated_errors(), self._engine.begin() as connection:
             return int(connection.execute(_INDEX_SEALED).scalar_one())
+
+    def index_busy_audit(self, *, reads: int = 20, min_bytes: int = 1024 * 1024) -> bool:
+        """Index the open part of the audit once late reports have read it whole ``reads`` times.
+
+        Parameters
+        ----------
+        reads, min_bytes : int
+            What is read less often, or smaller, is left as it is.
+
+        Returns
+        -------
+        bool
+            Whether it was done now; writers wait a moment for it. False too when it could not be had in
+            a second, since others are at work.
+        """
+        with suppress(ConflictError), translated_errors(), self._engine.begin() as connection:
+            asked = {"reads": reads, "min_bytes": min_bytes}
+            return bool(connection.execute(_INDEX_BUSY, asked).scalar_one())
+        return False
 
     def close(self) -> None:
         """Give the connection back."""

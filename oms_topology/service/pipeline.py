@@ -16,6 +16,7 @@ from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
 from oms_topology.service.following import followed
 from oms_topology.service.intake import read_messages
+from oms_topology.service.recent import RecentMessages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline"]
 
 _MAINTAIN_EVERY_METERS = 200_000
+_LOOK_EVERY_METERS = 5_000
 _MESSAGES_AT_ONCE = 500
 _UTC = ZoneInfo("UTC")
 
@@ -68,7 +70,8 @@ class Pipeline:
         self._store = Store(self._database.engine)
         self._zones = {str(source): ZoneInfo(self._store.time_zone(source)) for source in Source}
         self._topology: Topology | None = None
-        self._meters_since_maintenance = 0
+        self._meters_since_maintenance = self._meters_since_look = 0
+        self._recent = RecentMessages()
 
     def handle(self, source: str, payload: Payload, *, received_at: datetime | None = None) -> Receipt:
         """Take one message in: recorded with all its effects when this returns, or put aside.
@@ -95,7 +98,11 @@ class Pipeline:
         StoreError
             The database refused the message and nothing was recorded; a later call will fail too.
         """
+        known = self._recent.recall(source, payload)
+        if known is not None:
+            return known
         (receipt,) = self._take_in(self._read(source, (payload,), received_at or datetime.now(UTC)))
+        self._recent.remember(source, payload, receipt)
         return receipt
 
     def handle_batch(
@@ -133,11 +140,12 @@ class Pipeline:
 
         Notes
         -----
-        One transaction for each provider and 500 messages; the next are read while these are written.
+        One transaction for each provider and 500 messages; the next are read while these are written. A
+        further delivery of one of the last 50,000, byte for byte, is told apart without being read.
         """
         at = received_at or datetime.now(UTC)
-        told: list[Receipt | None] = [None] * len(messages)
-        groups = _groups(messages)
+        told = [self._recent.recall(source, payload) for source, payload in messages]
+        groups = _groups(messages, [place for place, receipt in enumerate(told) if receipt is None])
         intakes = self._read_ahead(
             [(source, [messages[n][1] for n in places]) for source, places in groups], at
         )
@@ -146,6 +154,7 @@ class Pipeline:
                 places, self._take_in(intake, positions if is_last else ()), strict=True
             ):
                 told[place] = receipt
+                self._recent.remember(*messages[place], receipt)
         if not groups:
             self._store.record_positions(positions)
         return tuple(receipt for receipt in told if receipt is not None)
@@ -242,19 +251,24 @@ class Pipeline:
 
     def _maintain(self, receipts: Sequence[Receipt]) -> None:
         # The audit's open part has no index; sealing it now and then keeps every look-up short.
-        self._meters_since_maintenance += sum(
-            r.offline_meters + r.online_meters + r.restored_meters for r in receipts
+        meters = sum(
+            r.offline_meters + r.online_meters + r.restored_meters for r in receipts if not r.duplicate
         )
+        self._meters_since_maintenance += meters
+        self._meters_since_look += meters
+        if self._meters_since_look >= _LOOK_EVERY_METERS:
+            self._meters_since_look = 0
+            self._store.index_busy_audit()
         if self._meters_since_maintenance >= _MAINTAIN_EVERY_METERS:
             self._meters_since_maintenance = 0
             self._store.maintain()
 
 
-def _groups(messages: Sequence[tuple[str, Payload]]) -> list[tuple[str, list[int]]]:
+def _groups(messages: Sequence[tuple[str, Payload]], chosen: Sequence[int]) -> list[tuple[str, list[int]]]:
     # Breakers first: what a meter says after its feeder is decided by its row alone.
     places: dict[str, list[int]] = {str(source): [] for source in Source}
-    for place, (source, _) in enumerate(messages):
-        places.setdefault(source, []).append(place)
+    for place in chosen:
+        places.setdefault(messages[place][0], []).append(place)
     return [
         (source, of_source[start : start + _MESSAGES_AT_ONCE])
         for source, of_source in places.items()

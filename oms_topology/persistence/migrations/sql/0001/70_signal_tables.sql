@@ -159,6 +159,7 @@ BEGIN
     SELECT p_part || '_' || COALESCE(max(seal_no), 0) + 1, p_index_keys FROM oms_topology.audit_seal
     RETURNING table_name INTO sealed_name;
     EXECUTE format('ALTER TABLE oms_topology.%I RENAME TO %I', p_part, sealed_name);
+    EXECUTE format('ALTER INDEX IF EXISTS oms_topology.%I RENAME TO %I', p_part || '_idx', sealed_name || '_idx');
     EXECUTE format('CREATE TABLE oms_topology.%I () INHERITS (public.%I)', p_part, p_parent);
     RETURN sealed_name;
 END $$;
@@ -171,6 +172,20 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                  ('scada_event_affected_meter', 'scada_event_affected_meters', 'scada_event_id')) AS p (part, parent, index_keys)
 $$;
 
+-- Gives the open part of the audit its index before it is sealed, where late reports have read it whole more than
+-- so often: in a storm. Returns whether it was made now.
+CREATE FUNCTION oms_topology.index_busy_audit(p_reads bigint, p_min_bytes bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
+BEGIN
+    IF to_regclass('oms_topology.meter_status_event_idx') IS NOT NULL
+       OR pg_stat_get_numscans('oms_topology.meter_status_event'::regclass) < p_reads
+       OR pg_relation_size('oms_topology.meter_status_event'::regclass) < p_min_bytes THEN
+        RETURN false;
+    END IF;
+    CREATE INDEX IF NOT EXISTS meter_status_event_idx ON oms_topology.meter_status_event (meter_id, event_timestamp DESC);
+    RETURN true;
+END $$;
+
 -- Indexes what was sealed; readers go on meanwhile, and nobody writes there any more.
 CREATE FUNCTION oms_topology.index_sealed_audit() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -180,7 +195,7 @@ DECLARE
 BEGIN
     FOR seal IN SELECT * FROM oms_topology.audit_seal WHERE NOT is_indexed ORDER BY seal_no FOR UPDATE SKIP LOCKED LOOP
         -- index_keys is one of the two texts above.
-        EXECUTE format('CREATE INDEX %I ON oms_topology.%I (%s)', seal.table_name || '_idx', seal.table_name, seal.index_keys);
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON oms_topology.%I (%s)', seal.table_name || '_idx', seal.table_name, seal.index_keys);
         UPDATE oms_topology.audit_seal SET is_indexed = true WHERE seal_no = seal.seal_no;
         indexed := indexed + 1;
     END LOOP;

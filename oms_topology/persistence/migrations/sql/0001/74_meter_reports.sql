@@ -1,5 +1,14 @@
 -- What meters say of themselves: one set-based write for all providers.
 
+-- The beginning of the ids of many new rows, to be followed by six hexadecimal digits: as random as needed, and
+-- in the order of time, so that the rows are neighbours in the index of their key.
+CREATE FUNCTION oms_topology.id_prefix() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+        || '7' || left(r.digits, 3) || '8' || right(r.digits, 9)
+    FROM (SELECT right(gen_random_uuid()::text, 12) AS digits) r
+$$;
+
 -- One meter's part in a signal.
 CREATE TYPE oms_topology.meter_said AS (
     round_no integer, meter_no integer, signal_no bigint, source text, source_event_id text, content_hash text,
@@ -77,6 +86,8 @@ END $$;
 CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[], OUT late integer[], OUT late_heard integer[])
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    ids text := oms_topology.id_prefix();
 BEGIN
     PERFORM set_config('oms_topology.logs_status', 'on', true);
     WITH target AS MATERIALIZED (
@@ -89,7 +100,7 @@ BEGIN
                COALESCE(w.communication_status IS NOT NULL AND w.is_sound
                         AND (m.last_communication IS NULL OR m.last_communication < w.occurred_at), false) AS sets_communication,
                oms_topology.power_of(m.supply_lost_at, m.supply_live_at, w.power_status, w.occurred_at) AS power
-        FROM unnest(p_said) w JOIN public.oms_meters m ON m.meter_no = w.meter_no
+        FROM unnest(p_said) WITH ORDINALITY w JOIN public.oms_meters m ON m.meter_no = w.meter_no
     ), updated AS (
         UPDATE public.oms_meters m
         SET previous_power_status = CASE WHEN t.sets_power THEN m.power_status ELSE m.previous_power_status END,
@@ -111,14 +122,15 @@ BEGIN
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
              event_timestamp, confidence_score, metadata, created_at)
-        SELECT gen_random_uuid(), t.id, e.event_type, t.source, COALESCE(t.record_id, t.source_event_id),
-               e.before, e.after, t.occurred_at, t.confidence, e.metadata, clock_timestamp()
+        SELECT (ids || lpad(to_hex(2 * t.ordinality + e.is_second), 6, '0'))::uuid,
+               t.id, e.event_type, t.source, COALESCE(t.record_id, t.source_event_id), e.before, e.after, t.occurred_at, t.confidence, e.metadata,
+               clock_timestamp()
         FROM target t
         CROSS JOIN LATERAL (
-            SELECT 'power_' || t.power AS event_type, t.power_before AS before, t.power AS after, t.metadata
+            SELECT 0 AS is_second, 'power_' || t.power AS event_type, t.power_before AS before, t.power AS after, t.metadata
             WHERE t.sets_power AND t.power_before IS DISTINCT FROM t.power
             UNION ALL
-            SELECT CASE t.communication_status WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
+            SELECT 1, CASE t.communication_status WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
                    t.communication_before, t.communication_status, NULL
             WHERE t.sets_communication AND t.communication_before IS DISTINCT FROM t.communication_status
               AND t.communication_before IN ('online', 'offline')) e

@@ -80,8 +80,8 @@ BEGIN
                (g.parsed ->> 'occurred_at')::timestamptz, (g.parsed ->> 'sent_at')::timestamptz, p_received_at,
                (g.parsed ->> 'time_is_sound')::boolean, g.record_id, NULLIF(g.parsed -> 'findings', '[]'),
                g.parsed -> 'payload', g.result,
-               row_number() OVER (PARTITION BY g.key, CASE WHEN (g.parsed ->> 'is_keyed_by_device')::boolean
-                                                           THEN g.parsed ->> 'device_code' END
+               row_number() OVER (PARTITION BY g.key, g.parsed ->> 'device_kind',
+                                               CASE WHEN (g.parsed ->> 'is_keyed_by_device')::boolean THEN g.parsed ->> 'device_code' END
                                   ORDER BY g.hash COLLATE "C") > 1
                OR EXISTS (SELECT FROM oms_topology.signal o
                           WHERE o.source = p_source AND o.source_event_id = g.key

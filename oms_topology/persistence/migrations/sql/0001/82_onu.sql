@@ -155,15 +155,13 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT p_text IS NULL OR CASE WHEN p_text ~ '^[0-9]{1,10}$' THEN p_text::bigint <= 2147483647 ELSE false END
 $$;
 
--- The numbers of the ONUs of parsed messages, in their order, new ones registered; NULL where a serial is all
--- there is and no ONU bears it. A serial that another ONU bears stays there: a serial is of one ONU, and
--- which of the two has it now is not ours to guess.
-CREATE FUNCTION oms_topology.onus_of(p_parsed jsonb[]) RETURNS integer[]
+-- Registers ONUs that nobody knows, with what the first message of each says of it. A serial that another ONU
+-- bears stays there: a serial is of one ONU, and which of the two has it now is not ours to guess.
+CREATE FUNCTION oms_topology.register_onus(p_parsed jsonb[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     unknown jsonb[];
-    onu_nos integer[];
 BEGIN
     SELECT array_agg(u.details ORDER BY (u.details ->> 'onu_id')::integer) INTO unknown
     FROM (SELECT DISTINCT ON (u.parsed #> '{details,onu_id}') u.parsed -> 'details' AS details
@@ -171,21 +169,34 @@ BEGIN
           WHERE u.parsed #>> '{details,onu_id}' IS NOT NULL
           ORDER BY u.parsed #> '{details,onu_id}', u.place) u
     WHERE NOT EXISTS (SELECT FROM public.onus o WHERE o.id = (u.details ->> 'onu_id')::integer);
-    IF unknown IS NOT NULL THEN
-        -- Without a power event nothing is known of its power; the column's default would say "none".
-        INSERT INTO public.onus (id, onu_serial_no, onu_power_flag, location_lat, location_lng)
-        SELECT (d ->> 'onu_id')::integer, d ->> 'onu_serial_no', NULL, (d ->> 'latitude')::numeric, (d ->> 'longitude')::numeric
-        FROM unnest(unknown) AS d
-        ON CONFLICT DO NOTHING;
-        INSERT INTO public.onus (id, onu_power_flag, location_lat, location_lng)
-        SELECT (d ->> 'onu_id')::integer, NULL, (d ->> 'latitude')::numeric, (d ->> 'longitude')::numeric
-        FROM unnest(unknown) AS d
-        ON CONFLICT (id) DO NOTHING;
+    -- Without a power event nothing is known of its power; the column's default would say "none".
+    INSERT INTO public.onus (id, onu_serial_no, onu_power_flag, location_lat, location_lng)
+    SELECT (d ->> 'onu_id')::integer, d ->> 'onu_serial_no', NULL, (d ->> 'latitude')::numeric, (d ->> 'longitude')::numeric
+    FROM unnest(unknown) AS d
+    ON CONFLICT DO NOTHING;
+    INSERT INTO public.onus (id, onu_power_flag, location_lat, location_lng)
+    SELECT (d ->> 'onu_id')::integer, NULL, (d ->> 'latitude')::numeric, (d ->> 'longitude')::numeric
+    FROM unnest(unknown) AS d
+    ON CONFLICT (id) DO NOTHING;
+END $$;
+
+-- The numbers of the ONUs of parsed messages, in their order, new ones registered and all of them locked; NULL
+-- where a serial is all there is and no ONU bears it.
+CREATE FUNCTION oms_topology.onus_of(p_parsed jsonb[]) RETURNS integer[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    onu_nos integer[] := ARRAY(SELECT (u.parsed #>> '{details,onu_id}')::integer FROM unnest(p_parsed) AS u (parsed));
+BEGIN
+    IF (SELECT count(DISTINCT u.onu_no) FROM unnest(onu_nos) AS u (onu_no))
+       > (SELECT count(*) FROM public.onus o WHERE o.id = ANY (onu_nos)) THEN
+        PERFORM oms_topology.register_onus(p_parsed);
     END IF;
-    onu_nos := ARRAY(
-        SELECT COALESCE((u.parsed #>> '{details,onu_id}')::integer,
-                        (SELECT o.id FROM public.onus o WHERE o.onu_serial_no = u.parsed #>> '{details,onu_serial_no}'))
-        FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place) ORDER BY u.place);
+    IF array_position(onu_nos, NULL) IS NOT NULL THEN
+        onu_nos := ARRAY(
+            SELECT COALESCE(u.onu_no,
+                            (SELECT o.id FROM public.onus o WHERE o.onu_serial_no = u.parsed #>> '{details,onu_serial_no}'))
+            FROM unnest(p_parsed, onu_nos) WITH ORDINALITY AS u (parsed, onu_no, place) ORDER BY u.place);
+    END IF;
     -- Which meters an ONU has may depend on what it said before: its messages go one after the other.
     PERFORM FROM public.onus o WHERE o.id = ANY (onu_nos) ORDER BY o.id FOR NO KEY UPDATE;
     RETURN onu_nos;
@@ -235,10 +246,11 @@ BEGIN
     END IF;
 END $$;
 
--- All meters that ONU messages concern, as pairs of a message's place and a meter: those on the ONU in either
--- registry, and those a message names, registered if nobody knew them.
+-- All meters that ONU messages concern, as pairs of a message's place and a meter, of each message in the order
+-- of their numbers: those on the ONU in either registry, and those a message names, registered if nobody knew them.
 CREATE FUNCTION oms_topology.meters_of_onus(
-    p_parsed jsonb[], p_onu_nos integer[], OUT places integer[], OUT meter_nos integer[], OUT registered integer[])
+    p_parsed jsonb[], p_onu_nos integer[], OUT places integer[], OUT meter_nos integer[], OUT meter_ids uuid[],
+    OUT registered integer[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     named        text[];
@@ -251,85 +263,83 @@ BEGIN
           UNION ALL
           SELECT o.place::integer, l.meter_id::text
           FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
-          CROSS JOIN LATERAL (SELECT * FROM public.meters l WHERE l.onu_id = o.onu_no OFFSET 0) l
+          CROSS JOIN LATERAL (SELECT l.meter_id, l.oms_meter_id FROM public.meters l WHERE l.onu_id = o.onu_no OFFSET 0) l
           WHERE l.oms_meter_id IS NULL) n;
     IF named IS NOT NULL THEN
         registered := oms_topology.register_meters(named, ARRAY(
             SELECT p_parsed[n.place] -> 'details' || jsonb_build_object('onu_id', p_onu_nos[n.place])
             FROM unnest(named_places) WITH ORDINALITY AS n (place, at) ORDER BY n.at));
     END IF;
-    SELECT array_agg(x.place), array_agg(x.meter_no) INTO places, meter_nos
-    FROM (SELECT o.place, m.meter_no
-          FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
-          CROSS JOIN LATERAL (SELECT * FROM public.oms_meters m WHERE m.onu_id = o.onu_no OFFSET 0) m
-          WHERE COALESCE(m.status, 'active') = 'active'
-          UNION
-          SELECT o.place, m.meter_no
+    SELECT array_agg(x.place ORDER BY x.place, x.number), array_agg(x.meter_no ORDER BY x.place, x.number),
+           array_agg(x.id ORDER BY x.place, x.number)
+    INTO places, meter_nos, meter_ids
+    FROM (SELECT o.place::integer, m.meter_no, m.id, m.meter_number COLLATE "C" AS number
           FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
           CROSS JOIN LATERAL (
-              SELECT m.* FROM public.meters l JOIN public.oms_meters m ON m.id = l.oms_meter_id
-              WHERE l.onu_id = o.onu_no OFFSET 0) m
-          WHERE COALESCE(m.status, 'active') = 'active'
-          UNION
-          SELECT o.place, m.meter_no
-          FROM unnest(p_onu_nos) WITH ORDINALITY AS o (onu_no, place)
-          CROSS JOIN LATERAL (
-              SELECT m.* FROM oms_topology.provisional_onu j JOIN public.oms_meters m ON m.meter_no = j.meter_no
+              SELECT m.meter_no, m.id, m.meter_number, m.status FROM public.oms_meters m WHERE m.onu_id = o.onu_no
+              UNION ALL
+              SELECT m.meter_no, m.id, m.meter_number, m.status
+              FROM public.meters l JOIN public.oms_meters m ON m.id = l.oms_meter_id WHERE l.onu_id = o.onu_no
+              UNION ALL
+              SELECT m.meter_no, m.id, m.meter_number, m.status
+              FROM oms_topology.provisional_onu j JOIN public.oms_meters m ON m.meter_no = j.meter_no
               WHERE j.onu_id = o.onu_no OFFSET 0) m
           WHERE COALESCE(m.status, 'active') = 'active'
           UNION
-          SELECT named_places[f.at], f.meter_no
-          FROM unnest(oms_topology.find_meters(named)) WITH ORDINALITY AS f (meter_no, at) WHERE f.meter_no IS NOT NULL) x;
+          SELECT named_places[f.at], f.meter_no, m.id, m.meter_number COLLATE "C"
+          FROM unnest(oms_topology.find_meters(named)) WITH ORDINALITY AS f (meter_no, at)
+          CROSS JOIN LATERAL (SELECT m.id, m.meter_number FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m) x;
 END $$;
 
--- Stores the event rows of new signals. A row that the deployed function left for the same event is taken
--- over, and has its id already; an id that stands for another event is told apart.
+-- Stores the event rows of new signals, those at p_places. A row that the deployed function left for the same
+-- event is taken over, and has its id already; an id that stands for another event is told apart.
 CREATE FUNCTION oms_topology.store_onu_events(
-    p_parsed jsonb[], p_event_nos integer[], p_are_known boolean[], p_onu_nos integer[], p_meter_nos integer[]
+    p_parsed jsonb[], p_places integer[], p_event_nos integer[], p_are_known boolean[], p_onu_nos integer[], p_meter_ids uuid[]
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    missing integer := cardinality(array_positions(p_are_known, false));
+    places  integer[] := ARRAY(SELECT w.place FROM unnest(p_places) AS w (place) WHERE NOT p_are_known[w.place]);
+    missing integer := cardinality(places);
     stored  integer;
 BEGIN
     FOR is_told_apart IN 0 .. 1 LOOP
+        EXIT WHEN missing = 0;
         INSERT INTO public.onu_events
             (id, event_id, onu_id, event_type, "timestamp", alarm_category, alarm_type, parcel_code, serial_number,
              location_lat, location_lng, nms_type, raw_payload, meter_id)
-        SELECT u.event_no,
-               CASE is_told_apart WHEN 0 THEN left(u.parsed ->> 'source_event_id', 100)
-                   ELSE left(u.parsed ->> 'source_event_id', 80) || '#' || left(u.parsed ->> 'content_hash', 16) END,
-               u.onu_no, d.details ->> 'event_type', (u.parsed ->> 'occurred_at')::timestamptz,
+        SELECT p_event_nos[w.place],
+               CASE is_told_apart WHEN 0 THEN left(d.key, 100)
+                   ELSE left(d.key, 80) || '#' || left(d.parsed ->> 'content_hash', 16) END,
+               p_onu_nos[w.place], d.details ->> 'event_type', (d.parsed ->> 'occurred_at')::timestamptz,
                d.details ->> 'alarm_category', d.details ->> 'alarm_type', d.details ->> 'parcel_code',
                d.details ->> 'serial_number', (d.details ->> 'latitude')::numeric, (d.details ->> 'longitude')::numeric,
-               d.details ->> 'nms_type', u.parsed -> 'payload', m.id
-        FROM unnest(p_parsed, p_event_nos, p_are_known, p_onu_nos, p_meter_nos)
-             AS u (parsed, event_no, is_known, onu_no, meter_no)
-        CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS details OFFSET 0) d
-        LEFT JOIN LATERAL (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = u.meter_no LIMIT 1) m ON true
-        WHERE NOT u.is_known
-          AND (is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = u.event_no))
-        ORDER BY u.parsed ->> 'source_event_id' COLLATE "C", u.event_no
+               d.details ->> 'nms_type', d.parsed -> 'payload', p_meter_ids[w.place]
+        FROM unnest(places) AS w (place)
+        CROSS JOIN LATERAL (SELECT p_parsed[w.place] AS parsed, p_parsed[w.place] -> 'details' AS details,
+                                   p_parsed[w.place] ->> 'source_event_id' AS key OFFSET 0) d
+        WHERE is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.onu_events e WHERE e.id = p_event_nos[w.place])
+        ORDER BY d.key COLLATE "C", p_event_nos[w.place]
         ON CONFLICT (event_id) DO NOTHING;
         GET DIAGNOSTICS stored = ROW_COUNT;
         missing := missing - stored;
-        EXIT WHEN missing = 0;
     END LOOP;
 END $$;
 
--- What the newest message says of the ONU itself; at one instant power counts.
+-- What the newest of the messages at p_places says of the ONU itself; at one instant power counts.
 -- The rows are locked as they are updated: in the order of the ONUs, which a join by loops keeps.
-CREATE FUNCTION oms_topology.flag_onus(p_onu_nos integer[], p_signal_nos bigint[]) RETURNS void
+CREATE FUNCTION oms_topology.flag_onus(p_parsed jsonb[], p_places integer[], p_onu_nos integer[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     UPDATE public.onus o
-    SET onu_power_flag = u.has_power, onu_power_flag_date = u.occurred_at
-    FROM (SELECT DISTINCT ON (u.onu_no) u.onu_no, s.power_status = 'on' AS has_power, s.occurred_at
-          FROM unnest(p_onu_nos, p_signal_nos) AS u (onu_no, signal_no)
-          JOIN oms_topology.signal s ON s.signal_no = u.signal_no
+    SET onu_power_flag = u.has_power, onu_power_flag_date = u.occurred_at, updated_at = clock_timestamp()
+    FROM (SELECT DISTINCT ON (s.onu_no) s.onu_no, s.power_status = 'on' AS has_power, s.occurred_at
+          FROM (SELECT p_onu_nos[w.place] AS onu_no, p_parsed[w.place] ->> 'power_status' AS power_status,
+                       (p_parsed[w.place] ->> 'occurred_at')::timestamptz AS occurred_at,
+                       (p_parsed[w.place] ->> 'time_is_sound')::boolean AS time_is_sound
+                FROM unnest(p_places) AS w (place) OFFSET 0) s
           WHERE s.power_status <> 'unknown' AND s.time_is_sound
-          ORDER BY u.onu_no, s.occurred_at DESC, s.power_status = 'on' DESC) u
+          ORDER BY s.onu_no, s.occurred_at DESC, s.power_status = 'on' DESC) u
     WHERE o.id = u.onu_no
       AND (o.onu_power_flag_date IS NULL OR o.onu_power_flag_date < u.occurred_at
            OR o.onu_power_flag_date = u.occurred_at AND u.has_power);
@@ -357,38 +367,34 @@ END $$;
 -- What each message would give, were it new: its event row's number, whether a row of the deployed function
 -- stands for it already, the first of its meters, and its result.
 CREATE FUNCTION oms_topology.plan_onu_events(
-    p_parsed jsonb[], p_places integer[], p_meter_nos integer[], p_is_whole boolean,
-    OUT event_nos integer[], OUT are_known boolean[], OUT first_meter_nos integer[], OUT results jsonb[])
+    p_parsed jsonb[], p_places integer[], p_meter_ids uuid[], p_is_whole boolean,
+    OUT event_nos integer[], OUT are_known boolean[], OUT first_meter_ids uuid[], OUT results jsonb[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     SELECT array_agg(x.event_no ORDER BY x.place), array_agg(x.is_known ORDER BY x.place),
-           array_agg(x.first_meter_no ORDER BY x.place),
+           array_agg(p_meter_ids[x.first_at] ORDER BY x.place),
            array_agg(jsonb_build_object('onu_event_id', x.event_no, 'meters_synced', p_is_whole,
                                         'total_meters', COALESCE(x.meters, 0)) ORDER BY x.place)
-    INTO event_nos, are_known, first_meter_nos, results
-    FROM (SELECT u.place, m.meters, m.first_meter_no, e.id IS NOT NULL AS is_known,
+    INTO event_nos, are_known, first_meter_ids, results
+    FROM (SELECT u.place, m.meters, m.first_at, e.id IS NOT NULL AS is_known,
                  COALESCE(e.id, nextval('public.onu_events_id_seq'))::integer AS event_no
           FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
-          LEFT JOIN (SELECT f.place, count(*) AS meters,
-                            (array_agg(f.meter_no ORDER BY m.meter_number COLLATE "C"))[1] AS first_meter_no
-                     FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)
-                     CROSS JOIN LATERAL (SELECT m.meter_number FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m
-                     GROUP BY f.place) m ON m.place = u.place
+          LEFT JOIN (SELECT f.place, count(*) AS meters, min(f.at) AS first_at
+                     FROM unnest(p_places) WITH ORDINALITY AS f (place, at) GROUP BY f.place) m ON m.place = u.place
           LEFT JOIN LATERAL (
               SELECT e.id FROM public.onu_events e
               WHERE e.event_id = left(u.parsed ->> 'source_event_id', 100) AND e.raw_payload = u.parsed -> 'payload' LIMIT 1) e ON true) x;
 END $$;
 
 -- Signals that came before without their meters (insert_onu_event_from_json alone) get them now.
-CREATE FUNCTION oms_topology.complete_onu_events(p_signal_nos bigint[], p_first_meter_nos integer[], p_results jsonb[]) RETURNS void
+CREATE FUNCTION oms_topology.complete_onu_events(p_signal_nos bigint[], p_first_meter_ids uuid[], p_results jsonb[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
-    UPDATE public.onu_events e SET meter_id = m.id
-    FROM unnest(p_signal_nos, p_first_meter_nos) AS u (signal_no, meter_no)
+    UPDATE public.onu_events e SET meter_id = u.meter_id
+    FROM unnest(p_signal_nos, p_first_meter_ids) AS u (signal_no, meter_id)
     JOIN oms_topology.signal s ON s.signal_no = u.signal_no
-    JOIN public.oms_meters m ON m.meter_no = u.meter_no
-    WHERE e.id = (s.result ->> 'onu_event_id')::integer;
+    WHERE u.meter_id IS NOT NULL AND e.id = (s.result ->> 'onu_event_id')::integer;
     UPDATE oms_topology.signal s
     SET result = u.result || jsonb_build_object('onu_event_id', s.result -> 'onu_event_id')
     FROM unnest(p_signal_nos, p_results) AS u (signal_no, result) WHERE s.signal_no = u.signal_no;
@@ -411,9 +417,9 @@ BEGIN
     END IF;
     SELECT * INTO found FROM oms_topology.meters_of_onus(
         CASE WHEN p_is_whole THEN p_parsed ELSE '{}' END, CASE WHEN p_is_whole THEN onu_nos ELSE '{}' END);
-    SELECT * INTO planned FROM oms_topology.plan_onu_events(p_parsed, found.places, found.meter_nos, p_is_whole);
+    SELECT * INTO planned FROM oms_topology.plan_onu_events(p_parsed, found.places, found.meter_ids, p_is_whole);
     SELECT * INTO said FROM oms_topology.accept_signals(
-        'onu', oms_topology.note_onus_without_meters(p_parsed, planned.first_meter_nos, p_is_whole), p_received_at,
+        'onu', oms_topology.note_onus_without_meters(p_parsed, planned.first_meter_ids, p_is_whole), p_received_at,
         '{}', planned.results);
 
     SELECT array_agg(u.place::integer) FILTER (WHERE u.is_new) AS places,
@@ -431,31 +437,31 @@ BEGIN
     FROM unnest(found.places, found.meter_nos) AS f (place, meter_no)
     JOIN unnest(fresh.places || fresh.late_places) AS w (place) ON w.place = f.place
     HAVING count(*) > 0;
-    PERFORM oms_topology.store_onu_events(
-        array_agg(p_parsed[w.place]), array_agg(planned.event_nos[w.place]), array_agg(planned.are_known[w.place]),
-        array_agg(onu_nos[w.place]), array_agg(planned.first_meter_nos[w.place])),
-        oms_topology.flag_onus(array_agg(onu_nos[w.place]), array_agg(said.signal_nos[w.place]))
-    FROM unnest(fresh.places) AS w (place) HAVING count(*) > 0;
+    IF fresh.places IS NOT NULL THEN
+        PERFORM oms_topology.store_onu_events(
+            p_parsed, fresh.places, planned.event_nos, planned.are_known, onu_nos, planned.first_meter_ids);
+        PERFORM oms_topology.flag_onus(p_parsed, fresh.places, onu_nos);
+    END IF;
     PERFORM oms_topology.join_onus(array_agg(onu_nos[f.place]), array_agg(f.meter_no))
     FROM unnest(found.places, found.meter_nos) AS f (place, meter_no) HAVING count(*) > 0;
     PERFORM oms_topology.complete_onu_events(
-        array_agg(said.signal_nos[w.place]), array_agg(planned.first_meter_nos[w.place]), array_agg(planned.results[w.place]))
+        array_agg(said.signal_nos[w.place]), array_agg(planned.first_meter_ids[w.place]), array_agg(planned.results[w.place]))
     FROM unnest(fresh.late_places) AS w (place) HAVING count(*) > 0;
     RETURN fresh.results;
 END $$;
 
-CREATE FUNCTION oms_topology.note_onus_without_meters(p_parsed jsonb[], p_first_meter_nos integer[], p_is_whole boolean)
+CREATE FUNCTION oms_topology.note_onus_without_meters(p_parsed jsonb[], p_first_meter_ids uuid[], p_is_whole boolean)
 RETURNS jsonb[]
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT p_is_whole OR array_position(p_first_meter_nos, NULL) IS NULL THEN
+    IF NOT p_is_whole OR array_position(p_first_meter_ids, NULL) IS NULL THEN
         RETURN p_parsed;
     END IF;
     RETURN ARRAY(
-        SELECT CASE WHEN u.meter_no IS NULL THEN u.parsed || jsonb_build_object(
+        SELECT CASE WHEN u.meter_id IS NULL THEN u.parsed || jsonb_build_object(
                    'findings', u.parsed -> 'findings' || oms_topology.finding('onuId', 'no meter is known at this ONU'))
                ELSE u.parsed END
-        FROM unnest(p_parsed, p_first_meter_nos) WITH ORDINALITY AS u (parsed, meter_no, place) ORDER BY u.place);
+        FROM unnest(p_parsed, p_first_meter_ids) WITH ORDINALITY AS u (parsed, meter_id, place) ORDER BY u.place);
 END $$;
 
 -- The same where some messages name nothing that is known: these are refused, the others recorded.

@@ -374,33 +374,35 @@ END $$;
 -- deployed key allows each but once.
 CREATE FUNCTION oms_topology.store_kaifa_headers(p_event_ids uuid[], p_parsed jsonb[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ids    text := oms_topology.id_prefix();
+    stored integer;
 BEGIN
     INSERT INTO public.kaifa_events (id, message_type, event_timestamp)
     SELECT u.event_id, COALESCE(u.parsed #>> '{details,message_type}', 'EndDeviceEvent'), (u.parsed ->> 'occurred_at')::timestamptz
     FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed);
     FOR is_told_apart IN 0 .. 1 LOOP
         INSERT INTO public.kaifa_event_headers
-            (event_id, verb, noun, revision, header_timestamp, source, async_reply_flag, ack_required, message_id,
+            (id, event_id, verb, noun, revision, header_timestamp, source, async_reply_flag, ack_required, message_id,
              correlation_id, comment)
-        SELECT u.event_id, COALESCE(d ->> 'verb', 'N/A'), COALESCE(d ->> 'noun', 'N/A'), d ->> 'revision',
+        SELECT (ids || lpad(to_hex(u.place), 6, '0'))::uuid, u.event_id, COALESCE(d ->> 'verb', 'N/A'), COALESCE(d ->> 'noun', 'N/A'), d ->> 'revision',
                COALESCE((r ->> 'header_timestamp')::timestamptz, (u.parsed ->> 'occurred_at')::timestamptz),
                d ->> 'header_source', (r ->> 'async_reply_flag')::boolean, (r ->> 'ack_required')::boolean,
                CASE is_told_apart WHEN 0 THEN d ->> 'message_id'
-                   ELSE left(d ->> 'message_id', 80) || '#' || left(replace(u.event_id::text, '-', ''), 16) END,
+                   ELSE left(d ->> 'message_id', 80) || '#' || right(replace(u.event_id::text, '-', ''), 16) END,
                d ->> 'correlation_id', d ->> 'comment'
-        FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed)
+        FROM unnest(p_event_ids, p_parsed) WITH ORDINALITY AS u (event_id, parsed, place)
         CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS d, u.parsed -> 'records' AS r OFFSET 0) x
         WHERE is_told_apart = 0 OR NOT EXISTS (SELECT FROM public.kaifa_event_headers h WHERE h.event_id = u.event_id)
         ORDER BY d ->> 'message_id' COLLATE "C", u.event_id
         ON CONFLICT (message_id) DO NOTHING;
-        EXIT WHEN NOT EXISTS (
-            SELECT FROM unnest(p_event_ids) AS u (event_id)
-            WHERE NOT EXISTS (SELECT FROM public.kaifa_event_headers h WHERE h.event_id = u.event_id));
+        GET DIAGNOSTICS stored = ROW_COUNT;
+        EXIT WHEN stored = cardinality(p_event_ids);
     END LOOP;
-    INSERT INTO public.kaifa_event_users (header_id, user_id, organization)
-    SELECT h.id, u.parsed #>> '{details,header_user_id}', u.parsed #>> '{details,organization}'
-    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed)
-    CROSS JOIN LATERAL (SELECT h.id FROM public.kaifa_event_headers h WHERE h.event_id = u.event_id LIMIT 1) h;
+    INSERT INTO public.kaifa_event_users (id, header_id, user_id, organization)
+    SELECT n.id, n.id, u.parsed #>> '{details,header_user_id}', u.parsed #>> '{details,organization}'
+    FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+    CROSS JOIN LATERAL (SELECT (ids || lpad(to_hex(u.place), 6, '0'))::uuid AS id) n;
 END $$;
 
 -- What hangs on the payloads of events: assets, usage points, names, details and status.
@@ -409,7 +411,8 @@ CREATE FUNCTION oms_topology.store_kaifa_payloads(
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    payload_ids uuid[] := ARRAY(SELECT gen_random_uuid() FROM unnest(p_event_ids));
+    ids         text := oms_topology.id_prefix();
+    payload_ids uuid[] := ARRAY(SELECT (ids || lpad(to_hex(n), 6, '0'))::uuid FROM generate_series(1, cardinality(p_event_ids)) AS n);
 BEGIN
     INSERT INTO public.kaifa_event_payloads
         (id, event_id, event_id_value, created_date_time, issuer_id, issuer_tracking_id, reason, severity, user_id, event_type_ref)
@@ -417,44 +420,46 @@ BEGIN
            d ->> 'issuer_id', d ->> 'issuer_tracking_id', d ->> 'reason', d ->> 'severity', d ->> 'user_id', d ->> 'event_type_ref'
     FROM unnest(payload_ids, p_event_ids, p_parsed) AS u (payload_id, event_id, parsed)
     CROSS JOIN LATERAL (SELECT u.parsed -> 'details' AS d OFFSET 0) x;
-    INSERT INTO public.kaifa_event_assets (payload_id, mrid, name, name_type, name_description, meter_id)
-    SELECT u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
+    INSERT INTO public.kaifa_event_assets (id, payload_id, mrid, name, name_type, name_description, meter_id)
+    SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
     FROM unnest(payload_ids, p_parsed) WITH ORDINALITY AS u (payload_id, parsed, place)
     CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,assets}') AS a
     LEFT JOIN unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
         ON f.place = u.place AND f.mrid = a ->> 0 AND f.is_asset
     LEFT JOIN LATERAL (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m ON true;
-    INSERT INTO public.kaifa_event_usage_points (payload_id, mrid, name, name_type, name_description, meter_id)
-    SELECT u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
+    INSERT INTO public.kaifa_event_usage_points (id, payload_id, mrid, name, name_type, name_description, meter_id)
+    SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, u.payload_id, a ->> 0, a ->> 1, a ->> 2, a ->> 3, m.id
     FROM unnest(payload_ids, p_parsed) WITH ORDINALITY AS u (payload_id, parsed, place)
     CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,usage_points}') AS a
     LEFT JOIN unnest(p_places, p_mrids, p_are_assets, p_meter_nos) AS f (place, mrid, is_asset, meter_no)
         ON f.place = u.place AND f.mrid = a ->> 0 AND NOT f.is_asset
     LEFT JOIN LATERAL (SELECT m.id FROM public.oms_meters m WHERE m.meter_no = f.meter_no LIMIT 1) m ON true;
-    INSERT INTO public.kaifa_event_names (payload_id, name, name_type, name_description)
-    SELECT u.payload_id, a ->> 1, a ->> 2, a ->> 3
+    INSERT INTO public.kaifa_event_names (id, payload_id, name, name_type, name_description)
+    SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, u.payload_id, a ->> 1, a ->> 2, a ->> 3
     FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
     CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,names}') AS a WHERE a ->> 1 IS NOT NULL;
-    INSERT INTO public.kaifa_event_details (payload_id, name, value, detail_order)
-    SELECT u.payload_id, a ->> 0, a ->> 1, (a ->> 2)::integer
+    INSERT INTO public.kaifa_event_details (id, payload_id, name, value, detail_order)
+    SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, u.payload_id, a ->> 0, a ->> 1, (a ->> 2)::integer
     FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
     CROSS JOIN LATERAL jsonb_array_elements(u.parsed #> '{records,details}') AS a;
-    INSERT INTO public.kaifa_event_status (payload_id, date_time, reason, remark, value)
-    SELECT u.payload_id, (s ->> 0)::timestamptz, s ->> 1, s ->> 2, s ->> 3
+    INSERT INTO public.kaifa_event_status (id, payload_id, date_time, reason, remark, value)
+    SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, u.payload_id, (s ->> 0)::timestamptz, s ->> 1, s ->> 2, s ->> 3
     FROM unnest(payload_ids, p_parsed) AS u (payload_id, parsed)
     CROSS JOIN LATERAL (SELECT u.parsed #> '{records,status}' AS s OFFSET 0) x WHERE jsonb_typeof(s) = 'array';
 END $$;
 
 CREATE FUNCTION oms_topology.store_kaifa_envelopes(p_event_ids uuid[], p_parsed jsonb[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ids text := oms_topology.id_prefix();
 BEGIN
-    INSERT INTO public.kaifa_event_metadata (event_id, source, processed_at)
-    SELECT u.event_id, u.parsed #>> '{records,metadata,0}', (u.parsed #>> '{records,metadata,1}')::timestamptz
-    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed);
-    INSERT INTO public.kaifa_event_original_messages (event_id, original_timestamp, source, topic, processed_at)
-    SELECT u.event_id, (u.parsed #>> '{records,original,0}')::timestamptz, u.parsed #>> '{records,original,1}',
+    INSERT INTO public.kaifa_event_metadata (id, event_id, source, processed_at)
+    SELECT (ids || lpad(to_hex(u.place), 6, '0'))::uuid, u.event_id, u.parsed #>> '{records,metadata,0}', (u.parsed #>> '{records,metadata,1}')::timestamptz
+    FROM unnest(p_event_ids, p_parsed) WITH ORDINALITY AS u (event_id, parsed, place);
+    INSERT INTO public.kaifa_event_original_messages (id, event_id, original_timestamp, source, topic, processed_at)
+    SELECT (ids || lpad(to_hex(u.place), 6, '0'))::uuid, u.event_id, (u.parsed #>> '{records,original,0}')::timestamptz, u.parsed #>> '{records,original,1}',
            u.parsed #>> '{records,original,2}', (u.parsed #>> '{records,original,3}')::timestamptz
-    FROM unnest(p_event_ids, p_parsed) AS u (event_id, parsed);
+    FROM unnest(p_event_ids, p_parsed) WITH ORDINALITY AS u (event_id, parsed, place);
 END $$;
 
 -- Stores new events in the tables of the deployed database; p_new_places tells which of p_parsed are.
@@ -464,13 +469,17 @@ CREATE FUNCTION oms_topology.store_kaifa_events(
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    event_ids uuid[] := ARRAY(SELECT p_event_ids[n] FROM unnest(p_new_places) WITH ORDINALITY AS u (n, at) ORDER BY u.at);
-    parsed    jsonb[] := ARRAY(SELECT p_parsed[n] FROM unnest(p_new_places) WITH ORDINALITY AS u (n, at) ORDER BY u.at);
+    event_ids uuid[] := p_event_ids;
+    parsed    jsonb[] := p_parsed;
+    places    integer[] := p_places;
 BEGIN
+    IF cardinality(p_new_places) < cardinality(p_parsed) THEN
+        event_ids := ARRAY(SELECT p_event_ids[n] FROM unnest(p_new_places) WITH ORDINALITY AS u (n, at) ORDER BY u.at);
+        parsed := ARRAY(SELECT p_parsed[n] FROM unnest(p_new_places) WITH ORDINALITY AS u (n, at) ORDER BY u.at);
+        places := ARRAY(SELECT array_position(p_new_places, f.place) FROM unnest(p_places) WITH ORDINALITY AS f (place, at) ORDER BY f.at);
+    END IF;
     PERFORM oms_topology.store_kaifa_headers(event_ids, parsed);
-    PERFORM oms_topology.store_kaifa_payloads(
-        event_ids, parsed, ARRAY(SELECT array_position(p_new_places, f.place) FROM unnest(p_places) WITH ORDINALITY AS f (place, at) ORDER BY f.at),
-        p_mrids, p_are_assets, p_meter_nos);
+    PERFORM oms_topology.store_kaifa_payloads(event_ids, parsed, places, p_mrids, p_are_assets, p_meter_nos);
     PERFORM oms_topology.store_kaifa_envelopes(event_ids, parsed);
 END $$;
 
@@ -498,12 +507,15 @@ CREATE FUNCTION oms_topology.plan_kaifa_events(
     p_parsed jsonb[], p_places integer[], p_meter_nos integer[], p_is_whole boolean,
     OUT event_ids uuid[], OUT are_known boolean[], OUT results jsonb[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ids text := oms_topology.id_prefix();
 BEGIN
     SELECT array_agg(x.event_id ORDER BY x.place), array_agg(x.is_known ORDER BY x.place),
            array_agg(jsonb_build_object('kaifa_event_id', x.event_id, 'meters_synced', p_is_whole,
                                         'total_meters', COALESCE(x.meters, 0)) ORDER BY x.place)
     INTO event_ids, are_known, results
-    FROM (SELECT u.place, m.meters, k.event_id IS NOT NULL AS is_known, COALESCE(k.event_id, gen_random_uuid()) AS event_id
+    FROM (SELECT u.place, m.meters, k.event_id IS NOT NULL AS is_known,
+                 COALESCE(k.event_id, (ids || lpad(to_hex(u.place), 6, '0'))::uuid) AS event_id
           FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
           LEFT JOIN (SELECT f.place, count(*) AS meters FROM unnest(p_places) AS f (place) GROUP BY f.place) m ON m.place = u.place
           LEFT JOIN LATERAL (

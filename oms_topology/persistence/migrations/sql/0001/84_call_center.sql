@@ -101,54 +101,90 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT array_position(ARRAY['Registered', 'Crew Assigned', 'In Progress', 'Partially Restored', 'Restored'], p_status)
 $$;
 
--- A new ticket. Intake ids that another ticket bears already are left out: they are no ground to lose a call.
-CREATE FUNCTION oms_topology.open_ticket(p_details jsonb, p_occurred_at timestamptz, p_received_at timestamptz) RETURNS uuid
+-- New tickets for the calls at p_places, with the ids given for them. Intake ids that another ticket bears already
+-- are left out: they are no ground to lose a call.
+CREATE FUNCTION oms_topology.open_tickets(
+    p_parsed jsonb[], p_places integer[], p_ticket_ids uuid[], p_received_at timestamptz
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    kept      record;
-    ticket_id uuid;
+    ids    text := oms_topology.id_prefix();
+    places integer[] := p_places;
+    opened uuid[];
+    kept   record;
 BEGIN
     FOR kept IN SELECT * FROM (VALUES (true, true), (true, false), (false, true), (false, false)) AS k (intake_id, oms_event_id) LOOP
-        INSERT INTO public.callcenter_tickets (external_ticket_id, intake_id, oms_event_id, status, intake_timestamp, source)
-        VALUES (p_details ->> 'ticket_id', CASE WHEN kept.intake_id THEN p_details ->> 'intake_id' END,
-                CASE WHEN kept.oms_event_id THEN p_details ->> 'oms_event_id' END,
-                COALESCE(p_details ->> 'status', 'Registered'), p_occurred_at, COALESCE(p_details ->> 'source', 'call-center'))
-        ON CONFLICT DO NOTHING
-        RETURNING id INTO ticket_id;
-        EXIT WHEN ticket_id IS NOT NULL;
+        WITH opening AS (
+            INSERT INTO public.callcenter_tickets (id, external_ticket_id, intake_id, oms_event_id, status, intake_timestamp, source)
+            SELECT p_ticket_ids[w.place], d.details ->> 'ticket_id', CASE WHEN kept.intake_id THEN d.details ->> 'intake_id' END,
+                   CASE WHEN kept.oms_event_id THEN d.details ->> 'oms_event_id' END,
+                   COALESCE(d.details ->> 'status', 'Registered'), (p_parsed[w.place] ->> 'occurred_at')::timestamptz,
+                   COALESCE(d.details ->> 'source', 'call-center')
+            FROM unnest(places) AS w (place)
+            CROSS JOIN LATERAL (SELECT p_parsed[w.place] -> 'details' AS details OFFSET 0) d
+            ORDER BY d.details ->> 'ticket_id' COLLATE "C"
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        )
+        SELECT array_agg(o.id) INTO opened FROM opening o;
+        places := ARRAY(SELECT w.place FROM unnest(places) AS w (place) WHERE p_ticket_ids[w.place] = ANY (opened) IS NOT TRUE);
+        EXIT WHEN places = '{}';
     END LOOP;
-    INSERT INTO public.callcenter_ticket_status_history (ticket_id, status, changed_at, note)
-    VALUES (ticket_id, COALESCE(p_details ->> 'status', 'Registered'), p_received_at, 'Intake created');
-    RETURN ticket_id;
+    INSERT INTO public.callcenter_ticket_status_history (id, ticket_id, status, changed_at, note)
+    SELECT (ids || lpad(to_hex(w.place), 6, '0'))::uuid, p_ticket_ids[w.place],
+           COALESCE(p_parsed[w.place] #>> '{details,status}', 'Registered'), p_received_at, 'Intake created'
+    FROM unnest(p_places) AS w (place);
 END $$;
 
--- The ticket of a message: found by its number or opened, advanced, with the caller's words beside it.
-CREATE FUNCTION oms_topology.store_ticket(
-    p_details jsonb, p_message jsonb, p_occurred_at timestamptz, p_received_at timestamptz
-) RETURNS uuid
+-- The callers of new tickets with their words, linked to their meters where p_is_whole.
+CREATE FUNCTION oms_topology.store_callers(
+    p_parsed jsonb[], p_places integer[], p_ticket_ids uuid[], p_received_at timestamptz, p_is_whole boolean
+) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ticket public.callcenter_tickets;
+    ids text := oms_topology.id_prefix();
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('oms_topology.ticket'), hashtext(p_details ->> 'ticket_id'));
+    INSERT INTO public.callcenter_customers (id, ticket_id, phone, meter_number, address, notes, meter_id)
+    SELECT (ids || lpad(to_hex(w.place), 6, '0'))::uuid, p_ticket_ids[w.place], d.details ->> 'phone', d.number,
+           d.details ->> 'address', d.details ->> 'notes', m.id
+    FROM unnest(p_places) AS w (place)
+    CROSS JOIN LATERAL (SELECT p_parsed[w.place] -> 'details' AS details,
+                               p_parsed[w.place] #>> '{details,meter_number}' AS number OFFSET 0) d
+    LEFT JOIN LATERAL (
+        SELECT m.id FROM public.oms_meters m
+        WHERE p_is_whole AND upper(btrim(m.meter_number)) = upper(btrim(d.number, E' \t\n\r\f\x0B')) AND btrim(d.number) <> ''
+        ORDER BY m.meter_number = d.number DESC, m.meter_number COLLATE "C" LIMIT 1) m ON true;
+    INSERT INTO public.callcenter_raw_messages (id, ticket_id, raw_payload, received_at)
+    SELECT (ids || lpad(to_hex(w.place), 6, '0'))::uuid, p_ticket_ids[w.place], p_parsed[w.place] -> 'message', p_received_at
+    FROM unnest(p_places) AS w (place);
+END $$;
+
+-- The ticket of a message, whose number is locked: found by it or opened, advanced, with the caller's words beside it.
+CREATE FUNCTION oms_topology.store_ticket(p_parsed jsonb, p_received_at timestamptz) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ticket  public.callcenter_tickets;
+    details jsonb := p_parsed -> 'details';
+BEGIN
     SELECT * INTO ticket FROM public.callcenter_tickets t
-    WHERE t.external_ticket_id = p_details ->> 'ticket_id' ORDER BY t.created_at, t.id LIMIT 1;
+    WHERE t.external_ticket_id = details ->> 'ticket_id' ORDER BY t.created_at, t.id LIMIT 1;
     IF NOT FOUND THEN
-        ticket.id := oms_topology.open_ticket(p_details, p_occurred_at, p_received_at);
-    ELSIF oms_topology.ticket_rank(p_details ->> 'status') > COALESCE(oms_topology.ticket_rank(ticket.status), 0) THEN
-        UPDATE public.callcenter_tickets SET status = p_details ->> 'status' WHERE id = ticket.id;
+        ticket.id := gen_random_uuid();
+        PERFORM oms_topology.open_tickets(ARRAY[p_parsed], ARRAY[1], ARRAY[ticket.id], p_received_at);
+    ELSIF oms_topology.ticket_rank(details ->> 'status') > COALESCE(oms_topology.ticket_rank(ticket.status), 0) THEN
+        UPDATE public.callcenter_tickets SET status = details ->> 'status' WHERE id = ticket.id;
         INSERT INTO public.callcenter_ticket_status_history (ticket_id, status, changed_at)
-        VALUES (ticket.id, p_details ->> 'status', p_received_at);
+        VALUES (ticket.id, details ->> 'status', p_received_at);
     END IF;
     INSERT INTO public.callcenter_customers (ticket_id, phone, meter_number, address, notes)
-    SELECT ticket.id, p_details ->> 'phone', p_details ->> 'meter_number', p_details ->> 'address', p_details ->> 'notes'
+    SELECT ticket.id, details ->> 'phone', details ->> 'meter_number', details ->> 'address', details ->> 'notes'
     WHERE NOT EXISTS (
         SELECT FROM public.callcenter_customers c WHERE c.ticket_id = ticket.id
           AND (c.phone, c.meter_number, c.address, c.notes) IS NOT DISTINCT FROM
-              ((p_details ->> 'phone')::varchar, (p_details ->> 'meter_number')::varchar,
-               p_details ->> 'address', p_details ->> 'notes'));
+              ((details ->> 'phone')::varchar, (details ->> 'meter_number')::varchar,
+               details ->> 'address', details ->> 'notes'));
     INSERT INTO public.callcenter_raw_messages (ticket_id, raw_payload, received_at)
-    VALUES (ticket.id, p_message, p_received_at);
+    VALUES (ticket.id, p_parsed -> 'message', p_received_at);
     RETURN ticket.id;
 END $$;
 
@@ -161,8 +197,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
       AND m.meter_no = oms_topology.find_meter(c.meter_number)
 $$;
 
--- Registers the meters that calls name and nobody knew: those of the calls, and of earlier ones on their tickets.
-CREATE FUNCTION oms_topology.register_callers_meters(p_parsed jsonb[], p_signal_nos bigint[]) RETURNS void
+-- Registers the meters that calls name and nobody knew: those of the calls, and of earlier ones on their tickets
+-- where these are not new (p_ticket_ids is NULL).
+CREATE FUNCTION oms_topology.register_callers_meters(p_parsed jsonb[], p_signal_nos bigint[], p_ticket_ids uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     named      text[];
@@ -174,9 +211,12 @@ BEGIN
           FROM unnest(p_parsed, p_signal_nos) AS u (parsed, signal_no)
           UNION
           SELECT c.meter_number, u.signal_no
-          FROM unnest(p_parsed, p_signal_nos) AS u (parsed, signal_no)
-          JOIN public.callcenter_tickets t ON t.external_ticket_id = u.parsed #>> '{details,ticket_id}'
-          JOIN public.callcenter_customers c ON c.ticket_id = t.id AND c.meter_id IS NULL) n
+          FROM unnest(p_parsed, p_signal_nos, p_ticket_ids) AS u (parsed, signal_no, ticket_id)
+          CROSS JOIN LATERAL (
+              SELECT c.meter_number FROM public.callcenter_tickets t
+              JOIN public.callcenter_customers c ON c.ticket_id = t.id AND c.meter_id IS NULL
+              WHERE t.external_ticket_id = u.parsed #>> '{details,ticket_id}' OFFSET 0) c
+          WHERE u.ticket_id IS NULL) n
     WHERE btrim(n.number) <> '';
     registered := oms_topology.register_meters(named, '{}');
     IF registered <> '{}' THEN
@@ -197,7 +237,7 @@ BEGIN
     SELECT * INTO STRICT said FROM oms_topology.signal WHERE signal_no = p_signal_no;
     ticket := (said.result ->> 'ticket_id')::uuid;
     IF ticket IS NULL THEN
-        ticket := oms_topology.store_ticket(p_parsed -> 'details', p_parsed -> 'message', said.occurred_at, p_received_at);
+        ticket := oms_topology.store_ticket(p_parsed, p_received_at);
     END IF;
     answer := jsonb_build_object(
         'ticket_id', ticket, 'meter_linked', p_is_whole OR COALESCE((said.result ->> 'meter_linked')::boolean, false));
@@ -210,23 +250,54 @@ BEGIN
     RETURN answer || jsonb_build_object('duplicate', NOT p_is_new);
 END $$;
 
--- One batch of parsed calls, whole or without their meters; one result for each, in order. A call opens or
--- advances a ticket, so calls go one by one, in the order of the tickets' numbers.
+-- Of each call the id of the ticket that it would open, were it new; NULL where its ticket stands already, or an
+-- earlier call of the batch opens it. The numbers are locked: a ticket is opened once.
+CREATE FUNCTION oms_topology.plan_tickets(p_parsed jsonb[]) RETURNS uuid[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ids text := oms_topology.id_prefix();
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('oms_topology.ticket'), t.lock_no)
+    FROM (SELECT DISTINCT hashtext(u.parsed #>> '{details,ticket_id}') AS lock_no FROM unnest(p_parsed) AS u (parsed) ORDER BY 1) t;
+    RETURN ARRAY(
+        SELECT CASE WHEN row_number() OVER (PARTITION BY d.number ORDER BY u.place) = 1
+                         AND NOT EXISTS (SELECT FROM public.callcenter_tickets t WHERE t.external_ticket_id = d.number)
+                    THEN (ids || lpad(to_hex(u.place), 6, '0'))::uuid END
+        FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)
+        CROSS JOIN LATERAL (SELECT u.parsed #>> '{details,ticket_id}' AS number OFFSET 0) d
+        ORDER BY u.place);
+END $$;
+
+-- One batch of parsed calls, whole or without their meters; one result for each, in order. Calls that open a ticket
+-- go together, those that may advance one go one by one, in the order of the tickets' numbers.
 CREATE FUNCTION oms_topology.record_calls(p_parsed jsonb[], p_received_at timestamptz, p_is_whole boolean) RETURNS jsonb[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    said    record;
-    call    record;
-    results jsonb[] := array_fill(NULL::jsonb, ARRAY[cardinality(p_parsed)]);
+    ticket_ids uuid[] := oms_topology.plan_tickets(p_parsed);
+    planned    jsonb[] := ARRAY(
+        SELECT CASE WHEN t.id IS NOT NULL THEN jsonb_build_object('ticket_id', t.id, 'meter_linked', p_is_whole) END
+        FROM unnest(ticket_ids) WITH ORDINALITY AS t (id, place) ORDER BY t.place);
+    said       record;
+    call       record;
+    opening    integer[];
+    results    jsonb[];
 BEGIN
-    SELECT * INTO said FROM oms_topology.accept_signals('call_center', p_parsed, p_received_at);
+    SELECT * INTO said FROM oms_topology.accept_signals('call_center', p_parsed, p_received_at, ticket_ids::text[], planned);
     IF p_is_whole THEN
-        PERFORM oms_topology.register_callers_meters(p_parsed, said.signal_nos);
+        PERFORM oms_topology.register_callers_meters(p_parsed, said.signal_nos, ticket_ids);
+    END IF;
+    SELECT array_agg(u.place) FILTER (WHERE u.opens), array_agg(CASE WHEN u.opens THEN planned[u.place] || '{"duplicate": false}' END)
+    INTO opening, results
+    FROM (SELECT u.place::integer, u.is_new AND u.ticket_id IS NOT NULL AS opens
+          FROM unnest(said.are_new, ticket_ids) WITH ORDINALITY AS u (is_new, ticket_id, place) ORDER BY u.place) u;
+    IF opening IS NOT NULL THEN
+        PERFORM oms_topology.open_tickets(p_parsed, opening, ticket_ids, p_received_at);
+        PERFORM oms_topology.store_callers(p_parsed, opening, ticket_ids, p_received_at, p_is_whole);
     END IF;
     FOR call IN
-        SELECT u.* FROM unnest(p_parsed, said.signal_nos, said.are_new) WITH ORDINALITY AS u (parsed, signal_no, is_new, place)
-        ORDER BY u.parsed #>> '{details,ticket_id}' COLLATE "C", u.place
+        SELECT u.* FROM unnest(p_parsed, said.signal_nos, said.are_new, results) WITH ORDINALITY AS u (parsed, signal_no, is_new, result, place)
+        WHERE u.result IS NULL ORDER BY u.parsed #>> '{details,ticket_id}' COLLATE "C", u.place
     LOOP
         results[call.place] := oms_topology.record_call(call.signal_no, call.is_new, call.parsed, p_received_at, p_is_whole);
     END LOOP;
