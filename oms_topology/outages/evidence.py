@@ -161,7 +161,7 @@ def read_reports(
         nodes = _nodes(signal, forest, onus or {})
         if not nodes:
             unplaced.append(signal)
-        kind = _kind(signal.source, says_dead)
+        kind = _kind(signal.source, says_dead, is_reached)
         for node in nodes:
             key = signal.source, signal.source_event_id, node, signal.occurred_at, says_dead
             reports[key] = Report(
@@ -186,11 +186,11 @@ def _said(signal: Signal) -> tuple[bool | None, bool | None]:
     return says_dead, is_reached
 
 
-def _kind(source: Source, says_dead: bool | None) -> ReportKind:
+def _kind(source: Source, says_dead: bool | None, is_reached: bool | None) -> ReportKind:
     if source is Source.SCADA:
         return ReportKind.DEVICE
     if says_dead is None:
-        return ReportKind.SILENCE
+        return ReportKind.PING if is_reached else ReportKind.SILENCE
     return _LOSSES[source] if says_dead else ReportKind.POWER_UP
 
 
@@ -214,6 +214,7 @@ class _Word:
     losses: dict[ReportKind, Report] = field(default_factory=dict)
     expired: list[Report] = field(default_factory=list)
     silence: Report | None = None
+    answer: Report | None = None
 
 
 def _word_of(reports: list[Report], rates: EvidenceRates, at: datetime) -> _Word:
@@ -228,8 +229,9 @@ def _word_of(reports: list[Report], rates: EvidenceRates, at: datetime) -> _Word
                 word.expired.append(report)
             else:
                 word.losses.setdefault(report.kind, report)
+                word.answer = None
         if report.is_reached:
-            word.silence = None
+            word.silence, word.answer = None, report if report.says_dead is None else None
         elif report.is_reached is False and report.says_dead is None and word.silence is None:
             word.silence = report
     return word
@@ -245,8 +247,9 @@ def weigh(
 ) -> Evidence:
     """Weigh what was heard by an instant, and what was not.
 
-    A meter's report of loss stands until its own newer report of power; a call for its hours; that a
-    node cannot be reached counts after the delay of such reports. Several reports of one kind from one
+    A meter's report of loss stands until its own newer report of power; a call for its hours. That a
+    node cannot be reached counts after the delay of such reports, that it was reached since the losses
+    began like the answer to a ping. Several reports of one kind from one
     node count once. That a meter which reported a loss has not reported power since adds to it; when a
     device above it reported supply after the loss, only that counts. Reports of loss that did not come
     speak for power, in every tree in which some did, by the share that should have come by now, but not
@@ -340,6 +343,8 @@ class _Weighing:
         if word.live and not word.losses and self._still_tells(node, word.live):
             kind = ReportKind.DEVICE if node < self._forest.devices else ReportKind.POWER_UP
             found.append(StandingReport(word.live, -rates[kind].weight))
+        if word.answer and self._still_tells(node, word.answer):
+            found.append(StandingReport(word.answer, rates[ReportKind.PING].weight_of_absence))
         if word.silence and self._is_silent(word):
             found.append(StandingReport(word.silence, rates[ReportKind.SILENCE].weight))
         return found

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oms_topology.outages.rates import EvidenceRates, ReportRates
+import numpy as np
+
+from oms_topology.outages.rates import EvidenceRates, ReportKind, ReportRates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
 
-    from oms_topology.outages.rates import ReportKind
+    from oms_topology.outages.evidence import Report
+    from oms_topology.outages.forest import SupplyForest
 
-__all__ = ["LearnedRate", "RateTally", "learn_rates", "learned_report"]
+__all__ = ["LearnedRate", "RateTally", "learn_rates", "learned_report", "tally_outage"]
 
 _LEAST, _MOST = 1e-6, 1.0 - 1e-6
 
@@ -70,6 +74,66 @@ class LearnedRate:
     after: float
     seen: int
     deviation: float
+
+
+def tally_outage(
+    reports: Iterable[Report],
+    forest: SupplyForest,
+    failed: int,
+    period: tuple[datetime, datetime],
+    *,
+    equipped: Mapping[ReportKind, Collection[str]] | None = None,
+) -> dict[ReportKind, RateTally]:
+    """Count what was heard in a closed outage, when it is known what had failed.
+
+    Parameters
+    ----------
+    reports : iterable of Report
+        As :func:`~oms_topology.outages.evidence.read_reports` gives them.
+    forest : SupplyForest
+        The nodes. Meters of the same tree that are not below the failed node count as having had power.
+    failed : int
+        The node that had failed.
+    period : (start, end) of aware datetime
+        Reports of loss count from the start on and before the end.
+    equipped : mapping of ReportKind to collection of str, optional
+        The meters that can send a kind of report; all, for a kind that is left out.
+
+    Returns
+    -------
+    dict of ReportKind to RateTally
+        For last gasps, ONU losses and calls; each meter counts once. Add up those of many outages.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime, timedelta
+    >>> from oms_topology.events import parse
+    >>> from oms_topology.graph.topology import Topology
+    >>> from oms_topology.outages.evidence import read_reports
+    >>> from oms_topology.outages.forest import SupplyForest
+    >>> forest = SupplyForest.of(Topology.from_text("SS1 > DP1 > M1..M4; SS1 > DP2 > M5..M9"))
+    >>> gasp = {"type": "ONU_LastGaspAlert", "timestamp": "2025-10-01T08:02:05Z",
+    ...         "associatedMeters": ["M2", "M3"]}
+    >>> reports, _ = read_reports(parse("onu", gasp), forest)
+    >>> start = datetime(2025, 10, 1, 8, 2, tzinfo=UTC)
+    >>> tallies = tally_outage(reports, forest, 1, (start, start + timedelta(hours=1)))
+    >>> tallies[ReportKind.ONU_LOSS]
+    RateTally(dead=4, heard_dead=2, alive=5, heard_alive=0)
+    """
+    start, end = period
+    meters = np.arange(forest.devices, len(forest))
+    meters = meters[forest.tree[meters] == forest.tree[failed]]
+    is_dead = np.isin(meters, forest.meters_below(failed))
+    heard = [report for report in reports if report.says_dead and start <= report.occurred_at < end]
+    tallies = {}
+    for kind in (ReportKind.LAST_GASP, ReportKind.ONU_LOSS, ReportKind.CALL):
+        came = np.isin(meters, [report.node for report in heard if report.kind is kind])
+        may = np.ones(len(meters), dtype=np.bool_)
+        if equipped and kind in equipped:
+            may = np.isin(meters, forest.meter_nodes(equipped[kind]))
+        counts = (may & is_dead, may & is_dead & came, may & ~is_dead, may & ~is_dead & came)
+        tallies[kind] = RateTally(*(int(each.sum()) for each in counts))
+    return tallies
 
 
 def _learned(before: float, heard: int, cases: int, cases_before: float) -> LearnedRate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oms_topology.model import DeviceKind
 from oms_topology.outages.units import UNITS_PER_NAT, log_odds, log_ratio
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["EvidenceRates", "Priors", "ReportKind", "ReportRates"]
 
 _LEAST, _MOST = 1e-6, 1.0 - 1e-6
+_NUMBERS = (
+    "most_per_node",
+    "wrong_mapping",
+    "dead_elsewhere",
+    "dead_collector",
+    "second_supply_holds",
+    "share_at_once",
+)
 
 
 class ReportKind(StrEnum):
@@ -179,6 +187,67 @@ class EvidenceRates:
     dead_collector: float = 0.005
     second_supply_holds: float = 0.5
     share_at_once: float = 0.2
+
+    @classmethod
+    def from_mapping(cls, said: Mapping[str, Any]) -> EvidenceRates:
+        """Read rates from plain values, as a configuration or a column of the database holds them.
+
+        Parameters
+        ----------
+        said : mapping
+            ``reports``: by kind a mapping of ``detection``, ``false_alarm``, ``delay_s`` and
+            ``valid_for_s``; ``priors``: a probability by kind of device; and any of the numbers by their
+            names. What is left out keeps its default.
+
+        Returns
+        -------
+        EvidenceRates
+            ``EvidenceRates.from_mapping(rates.to_mapping()) == rates``.
+
+        Raises
+        ------
+        ValueError
+            A kind that there is none of, or rates that tell nothing.
+
+        Examples
+        --------
+        >>> rates = EvidenceRates.from_mapping({"reports": {"call": {"detection": 0.02}}})
+        >>> rates.reports[ReportKind.CALL].detection, rates.reports[ReportKind.CALL].valid_for
+        (0.02, datetime.timedelta(seconds=14400))
+        """
+        usual = cls()
+        reports = dict(usual.reports)
+        for name, values in said.get("reports", {}).items():
+            former = reports[ReportKind(name)]
+            delay, valid_for = former.delay, former.valid_for
+            if "delay_s" in values:
+                delay = timedelta(seconds=float(values["delay_s"]))
+            if "valid_for_s" in values:
+                hold = values["valid_for_s"]
+                valid_for = None if hold is None else timedelta(seconds=float(hold))
+            reports[ReportKind(name)] = ReportRates(
+                float(values.get("detection", former.detection)),
+                float(values.get("false_alarm", former.false_alarm)),
+                delay,
+                valid_for,
+            )
+        priors = {DeviceKind(name): float(value) for name, value in said.get("priors", {}).items()}
+        numbers = {name: said[name] for name in _NUMBERS if name in said}
+        return replace(usual, reports=reports, priors=Priors({**usual.priors.by_kind, **priors}), **numbers)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Give the rates as plain values, for :meth:`from_mapping`, JSON or a report."""
+        reports = {
+            kind.value: {
+                "detection": rates.detection,
+                "false_alarm": rates.false_alarm,
+                "delay_s": rates.delay.total_seconds(),
+                "valid_for_s": rates.valid_for.total_seconds() if rates.valid_for else None,
+            }
+            for kind, rates in self.reports.items()
+        }
+        priors = {kind.value: value for kind, value in self.priors.by_kind.items()}
+        return {"reports": reports, "priors": priors, **{name: getattr(self, name) for name in _NUMBERS}}
 
     def with_reports(self, reports: Mapping[ReportKind, ReportRates]) -> EvidenceRates:
         """Give the same with other rates for some kinds of report."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -271,6 +272,35 @@ def test_a_meter_is_explained_in_words() -> None:
     assert "distribution_point DP2 has failed" in text
     assert "onu_loss (onu)" in text
     assert "5 of what it supplies reported a loss" in text
+
+
+def test_an_answered_question_settles_what_was_in_doubt() -> None:
+    signals = [gasp("M10", 0), gasp("M11", 0)]
+    doubtful = assess(signals, FOREST, at=when(60))
+    asked = doubtful.next_question()
+    assert asked is not None
+    before = doubtful.explain(asked).dead_posterior
+    answered = assess([*signals, gasp(asked, 59, "online")], FOREST, at=when(60))
+    assert answered.explain(asked).dead_posterior < before
+    old = assess([*signals, gasp(asked, -60, "online")], FOREST, at=when(60))
+    assert old.explain(asked).dead_posterior == before
+
+
+def test_being_reached_is_no_report_of_power_but_weighs() -> None:
+    lost = [gasp("M3", 0)]
+    reached = assess([*lost, gasp("M3", 20, "online")], FOREST, at=when(60))
+    assert [each.report.says_dead for each in reached.evidence.standing] == [True, None]
+    assert reached.evidence.losses
+    assert reached.outages == ()
+
+
+def test_rates_go_through_plain_values_unchanged() -> None:
+    rates = EvidenceRates(wrong_mapping=0.02).with_reports({ReportKind.CALL: ReportRates(0.1, 1e-3)})
+    plain = json.loads(json.dumps(rates.to_mapping()))
+    read = EvidenceRates.from_mapping(plain)
+    assert (read.to_mapping(), read.wrong_mapping) == (rates.to_mapping(), 0.02)
+    with pytest.raises(ValueError, match="smoke"):
+        EvidenceRates.from_mapping({"reports": {"smoke": {"detection": 0.5}}})
 
 
 @pytest.mark.parametrize("bad", [(0.5, 0.5), (0.2, 0.3), (1.0, 0.1), (0.5, 0.0)])
