@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int32]
 
-__all__ = ["Arrays", "arrays_of", "handle_of"]
+__all__ = [
+    "Arrays",
+    "Supplies",
+    "address_of",
+    "arrays_of",
+    "bytes_at",
+    "handle_of",
+    "numbers_at",
+    "supplies_of",
+]
 
 
 class Arrays(NamedTuple):
@@ -32,6 +41,23 @@ class Arrays(NamedTuple):
     used: NDArray[np.int64]
     position: Integers
     layout: NDArray[np.int64]
+
+
+class Supplies(NamedTuple):
+    """What the loop reads that finds who has another supply: one state, the normal one, and the backups.
+
+    ``has`` is a bit for each meter, ``starts`` and ``devices`` as
+    :meth:`~oms_topology.graph.engine.backups.Backups.arrays` gives them.
+    """
+
+    size: Integers
+    position: Integers
+    normal: Integers
+    meter_at: Integers
+    meter_device: Integers
+    starts: Integers
+    devices: Integers
+    has: NDArray[np.uint8]
 
 
 if is_compiled:
@@ -54,8 +80,25 @@ if is_compiled:
     _cpointer: Any = types.CPointer
     _carray: Any = numba.carray  # type: ignore[attr-defined]
     _narrow, _wide = _pointer_to(types.int32), _pointer_to(types.int64)
+    _byte = _pointer_to(types.uint8)
 
-    def handle_of(arrays: Arrays) -> tuple[Any, Any]:
+    def address_of(array: NDArray[Any]) -> Any:
+        """Give where an array begins, which is not kept; some time, so once for many calls."""
+        return array.ctypes.data
+
+    @compiled
+    def numbers_at(address: Any, count: int) -> NDArray[np.int64]:
+        """Find an array of int64 by its address."""
+        numbers: NDArray[np.int64] = _carray(_wide(address), count)
+        return numbers
+
+    @compiled
+    def bytes_at(address: Any, count: int) -> NDArray[np.uint8]:
+        """Find an array of bytes by its address."""
+        found: NDArray[np.uint8] = _carray(_byte(address), count)
+        return found
+
+    def handle_of(arrays: Arrays | Supplies) -> tuple[Any, Any]:
         """Give a number by which :func:`arrays_of` finds the arrays, and what has to be kept for it.
 
         The arrays are not kept: who replaces one of them takes a new handle.
@@ -78,9 +121,43 @@ if is_compiled:
             _carray(_narrow(table[14]), table[15]),
             _carray(_wide(table[16]), table[17]),
         )
+
+    @compiled
+    def supplies_of(handle: Any) -> Supplies:
+        """Find the arrays of a handle."""
+        table = _carray(_wide(handle), 16)
+        return Supplies(
+            _carray(_narrow(table[0]), table[1]),
+            _carray(_narrow(table[2]), table[3]),
+            _carray(_narrow(table[4]), table[5]),
+            _carray(_narrow(table[6]), table[7]),
+            _carray(_narrow(table[8]), table[9]),
+            _carray(_narrow(table[10]), table[11]),
+            _carray(_narrow(table[12]), table[13]),
+            _carray(_byte(table[14]), table[15]),
+        )
 else:
 
-    def handle_of(arrays: Arrays) -> tuple[Any, Any]:
+    def address_of(array: NDArray[Any]) -> Any:
+        """Give the array itself: without a compiler it can be passed as it is."""
+        return array
+
+    def numbers_at(address: Any, count: int) -> NDArray[np.int64]:
+        """Find an array of int64 by its address."""
+        numbers: NDArray[np.int64] = address[:count]
+        return numbers
+
+    def bytes_at(address: Any, count: int) -> NDArray[np.uint8]:
+        """Find an array of bytes by its address."""
+        found: NDArray[np.uint8] = address[:count]
+        return found
+
+    def supplies_of(handle: Any) -> Supplies:
+        """Find the arrays of a handle."""
+        supplies: Supplies = handle
+        return supplies
+
+    def handle_of(arrays: Arrays | Supplies) -> tuple[Any, Any]:
         """Give the arrays themselves: without a compiler they can be passed as they are."""
         return arrays, None
 

@@ -41,7 +41,7 @@ class Backups:
         self._devices = columns.alternate_device[sort]
         self._priorities = columns.alternate_priority[sort]
         self._changed: dict[int, tuple[int, ...]] = {}
-        self._arrays: tuple[NDArray[np.int32], ...] | None = None
+        self._arrays: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]] | None = None
         self.has = np.zeros(len(columns.meter_number) if len(meter) else 0, dtype=np.bool_)
         self.has[self._meters] = True
         self.is_empty = not len(meter)
@@ -92,20 +92,22 @@ class Backups:
         other._changed, other.has, other.is_empty = dict(self._changed), self.has.copy(), self.is_empty
         return other
 
-    def arrays(self) -> tuple[NDArray[np.int32], ...]:
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
         """Give them all for one pass: of meter ``m`` they are ``devices[starts[m]:starts[m + 1]]``.
 
         Returns
         -------
         starts, devices : int32 arrays
-            Made when first asked for after a change; four bytes a meter and four a supply.
+        bits : uint8 array
+            Bit ``m & 7`` of ``bits[m >> 3]`` tells whether meter ``m`` has any. All three are made when first
+            asked for after a change; four bytes and a bit a meter, and four a supply.
         """
         if self._arrays is None:
             meter, device, priority = self.rows()
             order = np.lexsort((np.arange(len(meter)), priority, meter))
             starts = np.zeros(len(self.has) + 1, dtype=np.int32)
             np.cumsum(np.bincount(meter, minlength=len(self.has)), out=starts[1:])
-            self._arrays = starts, device[order]
+            self._arrays = starts, device[order], np.packbits(self.has, bitorder="little")
         return self._arrays
 
     def rows(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:

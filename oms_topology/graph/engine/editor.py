@@ -166,9 +166,9 @@ class Editor:
 
     def refeed(self, device: int, target: int, changed_at: datetime | None = None) -> bool:
         """Feed a subtree from elsewhere over the one branch that feeds it; False where it is not so plain."""
-        network, normal = self.network, self.normal
-        with normal.arena.lock:
-            branches = network.branches_between(device, normal.parent(device))
+        with self.normal.arena.lock:
+            network = self.network
+            branches = network.branches_between(device, self.normal.parent(device))
             if len(branches) != 1 or not network.backups.is_empty:
                 return False
             done = self._fed_elsewhere(branches[0], (target, device))

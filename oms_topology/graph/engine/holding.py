@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from oms_topology.graph.engine.forest import hops
 from oms_topology.model import DeviceKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from oms_topology.graph.names.codes import Place
 
 __all__ = ["holds"]
+
+_TOPS, _METERS = 8, 1 << 10
 
 
 def holds(state: SupplyState, failing: Sequence[Place], total: MeterSet) -> NDArray[np.bool_] | None:
@@ -41,12 +44,15 @@ def holds(state: SupplyState, failing: Sequence[Place], total: MeterSet) -> NDAr
         branch leads into what falls, one pass over the network.
     """
     tops = _tops(state, failing)
-    if not tops or (not state.idle and not state.network.backups):
+    if not tops or (not state.idle and state.network.backups.is_empty):
         return None
     is_meshed = bool(state.idle) and _reaches_in(state, tops)
-    held = _held_in_mesh(state, failing, total) if is_meshed else _held_by_backups(state, tops, total)
-    if held is None:
-        return None
+    if not is_meshed:
+        held = _held_by_backups(state, tops, total)
+        if held is None or len(tops) == len(failing):
+            return held
+    else:
+        held = _held_in_mesh(state, failing, total)
     alone = [row for kind, row in failing if kind is DeviceKind.METER]
     if alone:
         held[np.isin(total.rows, alone)] = False
@@ -76,29 +82,55 @@ def _reaches_in(state: SupplyState, tops: list[tuple[int, int]]) -> bool:
     return False
 
 
+class _Scratch:
+    """Room for what the loop is given and gives, at addresses that were looked up once."""
+
+    __slots__ = ("fallen", "fallen_at", "held", "held_at", "tops")
+
+    def __init__(self, tops: int, meters: int) -> None:
+        from oms_topology.graph.engine.arrays import address_of
+
+        self.fallen, self.held = np.empty(2 * tops, dtype=np.int64), np.empty(meters, dtype=np.uint8)
+        self.tops = self.fallen.data
+        self.fallen_at, self.held_at = address_of(self.fallen), address_of(self.held)
+
+
+_free: list[_Scratch] = []
+
+
+def _scratch(tops: int, meters: int) -> _Scratch:
+    """Give room that nobody else uses."""
+    try:
+        scratch = _free.pop()
+    except IndexError:
+        return _Scratch(tops + _TOPS, meters + _METERS)
+    if len(scratch.tops) < 2 * tops or len(scratch.held) < meters:
+        return _Scratch(tops + _TOPS, meters + _METERS)
+    return scratch
+
+
+@functools.cache
+def _loop() -> Callable[..., int]:
+    from oms_topology.graph.engine.compiling import entry_of
+    from oms_topology.graph.engine.holding_kernels import held_up
+
+    return entry_of(held_up)
+
+
 def _held_by_backups(
     state: SupplyState, tops: list[tuple[int, int]], total: MeterSet
 ) -> NDArray[np.bool_] | None:
     """Find the meters whose own device, or one of whose second supplies, stands elsewhere."""
-    from oms_topology.graph.engine.holding_kernels import held_up
-
-    backups, (meter_at, begin) = state.network.backups, total.run
-    starts, devices = backups.arrays()
-    held = np.zeros(len(total), dtype=np.bool_)
-    found = held_up(
-        state.arena.size,
-        state.position,
-        state.normal.position,
-        meter_at,
-        begin,
-        state.network.columns.meter_device,
-        backups.has,
-        starts,
-        devices,
-        np.array(tops),
-        held,
-    )
-    return held if found else None
+    count = len(total)
+    meter_at, begin = total.run
+    supplies, _kept = state.supplies(meter_at)
+    scratch = _scratch(len(tops), count)
+    for at, (top, stop) in enumerate(tops):
+        scratch.tops[2 * at], scratch.tops[2 * at + 1] = top, stop
+    found = _loop()(supplies, begin, count, scratch.fallen_at, len(tops), scratch.held_at)
+    held = scratch.held[:count].astype(np.bool_) if found else None
+    _free.append(scratch)
+    return held
 
 
 def _held_in_mesh(state: SupplyState, failing: Sequence[Place], total: MeterSet) -> NDArray[np.bool_]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oms_topology.graph.engine.arrays import bytes_at, numbers_at, supplies_of
 from oms_topology.graph.engine.compiling import compiled
 
 if TYPE_CHECKING:
@@ -19,62 +20,73 @@ __all__ = ["held_up"]
 @compiled
 def _is_among(place: int, fallen: NDArray[np.int64]) -> bool:
     is_among = False
-    for row in range(len(fallen)):
-        is_among = is_among or fallen[row, 0] <= place < fallen[row, 1]
+    for at in range(0, len(fallen), 2):
+        is_among = is_among or fallen[at] <= place < fallen[at + 1]
     return is_among
 
 
 @compiled
-def _is_same_way(size: Integers, normal: Integers, own: int, device: int) -> bool:
-    """Tell whether a device normally stands at or above a meter's own, and so is no second way."""
-    low = normal[own] if own >= 0 else -1
-    high = normal[device]
-    return own == device or (low >= 0 and 0 <= high <= low < high + size[high])
+def _is_same_way(size: Integers, low: int, high: int) -> bool:
+    """Tell whether a device that normally stands at ``high`` stands at or above one at ``low``."""
+    return low >= 0 and 0 <= high <= low < high + size[high]
 
 
 @compiled
-def held_up(
-    size: Integers,
-    position: Integers,
-    normal: Integers,
-    meter_at: Integers,
-    begin: int,
-    meter_device: Integers,
-    has: NDArray[np.bool_],
-    starts: Integers,
-    devices: Integers,
-    fallen: NDArray[np.int64],
-    held: NDArray[np.bool_],
-) -> int:
+def held_up(supplies: Any, begin: int, count: int, fallen_at: Any, tops: int, held_at: Any) -> int:
     """Mark the meters that some supply outside the fallen places holds up; returns how many they are.
 
-    Step ``s`` is the meter ``meter_at[begin + s]``. ``fallen`` has a row of first place and end for each
-    subtree that falls; ``held`` begins False. What is far apart in memory is read by one short loop for all
-    the meters before it is looked at one by one: so the reads wait for memory together, not each for itself.
+    What is far apart in memory is read by one short loop for all the meters before it is looked at one by
+    one: so the reads wait for memory together, not each for itself.
+
+    Parameters
+    ----------
+    supplies : handle
+        Of :class:`~oms_topology.graph.engine.arrays.Supplies`.
+    begin, count : int
+        Step ``s`` is the meter ``meter_at[begin + s]``.
+    fallen_at : address
+        Of first place and end of each subtree that falls.
+    tops : int
+        How many fall.
+    held_at : address
+        Of a byte for each step, written here.
     """
-    steps, count = np.empty(len(held), dtype=np.int32), 0
-    for step in range(len(held)):
-        meter = meter_at[begin + step]
-        steps[count] = step
-        count += 1 if meter < len(has) and has[np.uint32(meter)] else 0
-    own, first, last = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
-    for at in range(count):
-        meter = np.uint32(meter_at[begin + steps[at]])
+    size, position, normal, meter_at, meter_device, starts, devices, has = supplies_of(supplies)
+    fallen, held = numbers_at(fallen_at, 2 * tops), bytes_at(held_at, count)
+    known = len(starts) - 1
+    meters = meter_at[begin : begin + count]
+    room = np.empty((8, count), dtype=np.int32)
+    steps, own, first, last, own_place, place, low, high = room
+    some = 0
+    for step in range(len(meters)):
+        held[step] = 0
+        meter = np.uint32(meters[step])
+        steps[some] = step
+        some += (has[meter >> np.uint32(3)] >> (meter & np.uint32(7))) & 1 if meter < known else 0
+    for at in range(some):
+        meter = np.uint32(meters[steps[at]])
         own[at], first[at], last[at] = meter_device[meter], starts[meter], starts[meter + np.uint32(1)]
-    own_place, place = np.empty(count, np.int32), np.empty(count, np.int32)
-    for at in range(count):
+    for at in range(some):
+        device = devices[first[at]]
+        place[at], high[at] = position[device], normal[device]
         own_place[at] = position[own[at]] if own[at] >= 0 else -1
-        place[at] = position[devices[first[at]]]
+        low[at] = normal[own[at]] if own[at] >= 0 else -1
+        if own[at] == device:
+            place[at] = -1
     found = 0
-    for at in range(count):
+    for at in range(some):
         is_held = own_place[at] >= 0 and not _is_among(own_place[at], fallen)
-        number = first[at]
+        if not is_held and place[at] >= 0 and not _is_among(place[at], fallen):
+            is_held = not _is_same_way(size, low[at], high[at])
+        number = first[at] + 1
         while not is_held and number < last[at]:
-            other = place[at] if number == first[at] else position[devices[number]]
+            device = devices[number]
+            other = position[device]
             is_held = (
                 other >= 0
+                and device != own[at]
                 and not _is_among(other, fallen)
-                and not _is_same_way(size, normal, own[at], devices[number])
+                and not _is_same_way(size, low[at], normal[device])
             )
             number += 1
         held[steps[at]] = is_held

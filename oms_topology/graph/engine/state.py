@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +94,7 @@ class SupplyState:
         "_handle",
         "_kept",
         "_normal",
+        "_supplies",
         "arena",
         "idle",
         "is_held",
@@ -146,6 +148,7 @@ class SupplyState:
     def stand(self, position: NDArray[np.int32], layout: NDArray[np.int64]) -> None:
         """Let the devices and the layouts stand elsewhere; the only place where the arrays are replaced."""
         self._gripped: object = None
+        self._supplies: tuple[Any, tuple[NDArray[Any], ...], Any] | None = None
         self.position, self.places = position, position.data
         self.layout, self.offsets = layout, layout.data
 
@@ -166,6 +169,20 @@ class SupplyState:
             self._gripped = self.arena.firsts
             self._handle, self._kept = handle_of(self.arrays)
         return self._handle
+
+    def supplies(self, meter_at: NDArray[np.int32]) -> tuple[Any, Any]:
+        """Give what stands for the arrays of :class:`Supplies` when a kernel is called, and what to keep."""
+        network = self.network
+        starts, devices, has = network.backups.arrays()
+        own = network.columns.meter_device
+        arrays = self.arena.size, self.position, self.normal.position, meter_at, own, starts, devices, has
+        known = self._supplies
+        if known is None or not all(map(is_, known[1], arrays)):
+            from oms_topology.graph.engine.arrays import Supplies, handle_of
+
+            handle, table = handle_of(Supplies(*arrays))
+            known = self._supplies = handle, arrays, table
+        return known[0], known
 
     # What readers ask.
 
