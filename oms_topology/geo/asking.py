@@ -9,14 +9,14 @@ import numpy as np
 from oms_topology.geo.coordinates import Positions, position_status
 from oms_topology.geo.grouping import group_numbers
 from oms_topology.geo.nearest import LONGEST_LIMIT_M
-from oms_topology.geo.reading import Read, read_points
+from oms_topology.geo.reading import Lines, Read, read_lines, read_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Asked", "asked_of_points", "check_limit", "rank_of_ids"]
+__all__ = ["Asked", "AskedOfLines", "asked_of_lines", "asked_of_points", "check_limit", "rank_of_ids"]
 
 
 class Asked(NamedTuple):
@@ -100,6 +100,78 @@ def asked_of_points(
     rank = None if target_ids is None else rank_of_ids(target_ids, len(target_status), choice)
     group, target_group = (None, None) if numbers is None else (numbers[0][usable], numbers[1][choice])
     return Asked(asked, offered, status, target_status, usable, choice, rank, group, target_group)
+
+
+class AskedOfLines(NamedTuple):
+    """Points and lines as read, and what of them can be used.
+
+    Attributes
+    ----------
+    points : Read
+        All rows, in degrees.
+    lines : Lines
+        The vertices of lines that can be used.
+    status : array of uint8
+        Codes of `PositionStatus`, one for each point.
+    usable : array of int
+        The rows of points that can be used.
+    target_rank, target_group : array of int or None
+        The place of each line in the order of ids, and its group.
+    group : array of int or None
+        The groups of ``usable``.
+    """
+
+    points: Read
+    lines: Lines
+    status: NDArray[np.uint8]
+    usable: NDArray[np.intp]
+    target_rank: NDArray[np.intp] | None
+    group: NDArray[np.intp] | None
+    target_group: NDArray[np.intp] | None
+
+
+def asked_of_lines(
+    points: Any,
+    targets: Any,
+    target_ids: Sequence[Any] | NDArray[Any] | None,
+    groups: Sequence[Any] | NDArray[Any] | None,
+    target_groups: Sequence[Any] | NDArray[Any] | None,
+) -> AskedOfLines:
+    """Read points and lines as `link_nearest` documents them, and choose what can be used.
+
+    Parameters
+    ----------
+    points, targets, target_ids, groups, target_groups
+        As in `link_nearest`.
+
+    Returns
+    -------
+    AskedOfLines
+        Points without a group are not among the usable ones where there are groups.
+
+    Raises
+    ------
+    GeometryError
+        For a wrong coordinate reference system, and for what is no geometry.
+    ValueError
+        For ids or groups that are not one for each row.
+
+    Examples
+    --------
+    >>> from shapely import LineString, Point
+    >>> asked_of_lines([Point(1, 2), None], [LineString([(1, 2), (1, 3)])], None, None, None).usable
+    array([0])
+    """
+    asked, lines = read_points(points, "points"), read_lines(targets, "targets")
+    status = position_status(*asked)
+    rank = None
+    if target_ids is not None:
+        rank = rank_of_ids(target_ids, len(lines.status), np.arange(len(lines.status)))
+    numbers = group_numbers(groups, target_groups, len(status), len(lines.status))
+    if numbers is None:
+        return AskedOfLines(asked, lines, status, np.flatnonzero(status == 0), rank, None, None)
+    usable = np.flatnonzero((status == 0) & (numbers[0] >= 0))
+    return AskedOfLines(asked, lines, status, usable, rank, numbers[0][usable], numbers[1])
 
 
 def check_limit(max_distance_m: float) -> None:

@@ -29,6 +29,8 @@ class PositionStatus(IntEnum):
     """Longitude and latitude are both exactly 0: a field that nobody filled in."""
     SUSPECTED_SWAP = 6
     """Outside the network as it is, inside with longitude and latitude exchanged."""
+    WRONG_GEOMETRY = 7
+    """Neither a point nor a line, among targets that are lines."""
 
 
 class Positions(NamedTuple):

@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 from pyproj import Geod
 
 __all__ = [
+    "ECCENTRICITY_SQUARED",
     "ROUNDING_M",
+    "SEMI_MAJOR_M",
+    "SEMI_MINOR_M",
     "SERIES_LIMIT_M",
+    "SMALLEST_RADIUS_M",
+    "WGS84",
     "Floats",
     "geodesic_at_most_m",
     "geodesic_from_short_chord_m",

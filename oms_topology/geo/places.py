@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from oms_topology.geo.geodesy import Floats
 
-__all__ = ["Places", "places_of"]
+__all__ = ["Places", "along_the_curve", "places_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ def places_of(longitude_deg: Floats, latitude_deg: Floats, group: NDArray[np.int
     >>> places_of(np.array([36.0, 35.0, 36.0]), np.array([32.0, 31.0, 32.0])).row_counts
     array([1, 2])
     """
-    rows, cell = _along_the_curve(longitude_deg, latitude_deg)
+    rows, cell = along_the_curve(longitude_deg, latitude_deg)
     columns = [longitude_deg, latitude_deg] + ([] if group is None else [group])
     begins = _begins(columns, rows)
     if (mixed := begins[1:] & (cell[1:] == cell[:-1])).any():
@@ -112,7 +112,7 @@ def _sort_within(
     rows[at] = rows[at][np.lexsort((*(column[rows[at]] for column in columns), cell[at]))]
 
 
-def _along_the_curve(
+def along_the_curve(
     longitude_deg: Floats, latitude_deg: Floats
 ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
     """Order rows along Morton's curve, and tell the cell of each; rows of one cell keep their order."""

@@ -15,9 +15,9 @@ from oms_topology.geo.places import Places, places_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TargetTree", "in_space"]
+__all__ = ["GROUPS_APART_M", "TargetTree", "in_space"]
 
-_GROUPS_APART_M: Final = 1e8
+GROUPS_APART_M: Final = 1e8
 """Farther than any limit, and whole, so that within a group not a bit of a distance changes."""
 
 
@@ -41,7 +41,7 @@ def in_space(places: Places) -> Floats:
     [[6378137.0, 0.0, 0.0, 200000000.0]]
     """
     at_m = to_earth_centred_m(places.longitude_deg, places.latitude_deg)
-    return at_m if places.group is None else np.column_stack([at_m, places.group * _GROUPS_APART_M])
+    return at_m if places.group is None else np.column_stack([at_m, places.group * GROUPS_APART_M])
 
 
 class TargetTree:
