@@ -47,6 +47,8 @@ def record_history(work: StepWork, tell: Callable[[float], None]) -> None:
     tell(0.8)
     recorded = work.connection.exec_driver_sql(query("09_history", "record_onu_states")).scalar_one()
     work.add("onu_states_recorded", recorded)
+    # All together, so that each meter is judged once.
+    work.connection.exec_driver_sql(query("09_history", "record_reports"))
 
 
 def _record_onu_events(work: StepWork, tell: Callable[[float], None]) -> None:

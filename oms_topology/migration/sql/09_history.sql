@@ -13,11 +13,11 @@ ORDER BY e."timestamp", e.event_id COLLATE "C", e.id;
 SELECT oms_topology.record_past_onu_events(
     ARRAY(SELECT f.form FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS f (form, place) ORDER BY f.place), %s::integer[]);
 
--- name: kaifa_events
-SELECT count(*) FROM oms_topology.past_kaifa_events();
-
 -- name: record_kaifa_events
 SELECT oms_topology.record_past_kaifa_events();
 
 -- name: record_onu_states
 SELECT oms_topology.record_onu_states();
+
+-- name: record_reports
+SELECT oms_topology.record_past_reports();

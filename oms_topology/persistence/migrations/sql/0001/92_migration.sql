@@ -125,31 +125,49 @@ CREATE TRIGGER oms_topology_forget_links AFTER DELETE ON public.oms_meters
 CREATE TRIGGER oms_topology_forget_all_links AFTER TRUNCATE ON public.oms_meters
     FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.forget_links();
 
--- Reports of the past, as pairs of signal and meter: what the audit tells of an instant already is not told again,
--- and what is newer stands.
-CREATE FUNCTION oms_topology.record_past_reports(p_signal_nos bigint[], p_meter_nos integer[], p_communication_statuses text[])
+-- Takes down what signals of the past say of meters, in past_said, until all are together.
+CREATE FUNCTION oms_topology.gather_past_reports(p_signal_nos bigint[], p_meter_nos integer[], p_communication_statuses text[])
 RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS past_said (
+        signal_no bigint, meter_no integer, communication_status text, occurred_at timestamptz) ON COMMIT DROP;
+    INSERT INTO pg_temp.past_said
+    SELECT u.signal_no, u.meter_no, u.communication_status, s.occurred_at
+    FROM unnest(p_signal_nos, p_meter_nos, p_communication_statuses) AS u (signal_no, meter_no, communication_status)
+    JOIN oms_topology.signal s ON s.signal_no = u.signal_no;
+END $$;
+
+-- Records what was taken down: what the audit tells of an instant already is not told again, and what is newer stands.
+-- Meters of which nothing was known before are written by sets, in order of time.
+CREATE FUNCTION oms_topology.record_past_reports() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said record;
 BEGIN
-    PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
-    ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;
+    PERFORM oms_topology.gather_past_reports('{}', '{}', '{}');
+    PERFORM FROM public.oms_meters m WHERE m.meter_no IN (SELECT u.meter_no FROM pg_temp.past_said u)
+    ORDER BY m.segment_no, m.position_no, m.meter_no FOR NO KEY UPDATE;
+    CREATE TEMP TABLE past_report AS
+    SELECT u.meter_no, s.occurred_at, NULLIF(s.power_status, 'unknown') AS power_status, u.communication_status,
+           s.source, s.source_event_id, s.signal_no, s.record_id, s.time_is_sound, false AS is_first
+    FROM pg_temp.past_said u
+    JOIN oms_topology.signal s ON s.signal_no = u.signal_no
+    WHERE s.power_status <> 'unknown' OR u.communication_status IS NOT NULL;
+    ANALYZE past_report;
+    UPDATE past_report p SET is_first = true
+    FROM oms_topology.meters_never_heard() AS n (meter_no) WHERE p.meter_no = n.meter_no;
     INSERT INTO oms_topology.meter_report
         (meter_no, occurred_at, power_status, communication_status, source, source_event_id, signal_no)
-    SELECT u.meter_no, s.occurred_at, NULLIF(s.power_status, 'unknown'), u.communication_status, s.source, s.source_event_id, s.signal_no
-    FROM unnest(p_signal_nos, p_meter_nos, p_communication_statuses) AS u (signal_no, meter_no, communication_status)
-    JOIN oms_topology.signal s ON s.signal_no = u.signal_no
-    WHERE s.power_status <> 'unknown' OR u.communication_status IS NOT NULL
-    ORDER BY u.meter_no, s.occurred_at, s.signal_no;
-    SELECT array_agg(DISTINCT u.meter_no) FILTER (WHERE u.communication_status IS NOT NULL) AS heard,
-           min(s.occurred_at) FILTER (WHERE u.communication_status IS NOT NULL) AS heard_from,
-           array_agg(DISTINCT u.meter_no) FILTER (WHERE s.power_status <> 'unknown') AS powered,
-           min(s.occurred_at) FILTER (WHERE s.power_status <> 'unknown') AS powered_from, max(s.signal_no) AS signal_no
-    INTO said
-    FROM unnest(p_signal_nos, p_meter_nos, p_communication_statuses) AS u (signal_no, meter_no, communication_status)
-    JOIN oms_topology.signal s ON s.signal_no = u.signal_no;
+    SELECT p.meter_no, p.occurred_at, p.power_status, p.communication_status, p.source, p.source_event_id, p.signal_no
+    FROM past_report p ORDER BY p.meter_no, p.occurred_at, p.signal_no;
     PERFORM set_config('oms_topology.logs_status', 'on', true);
+    PERFORM oms_topology.record_first_reports();
+    SELECT array_agg(DISTINCT p.meter_no) FILTER (WHERE p.communication_status IS NOT NULL) AS heard,
+           min(p.occurred_at) FILTER (WHERE p.communication_status IS NOT NULL) AS heard_from,
+           array_agg(DISTINCT p.meter_no) FILTER (WHERE p.power_status IS NOT NULL) AS powered,
+           min(p.occurred_at) FILTER (WHERE p.power_status IS NOT NULL) AS powered_from, max(p.signal_no) AS signal_no
+    INTO said FROM past_report p WHERE NOT p.is_first;
     IF said.heard IS NOT NULL THEN
         PERFORM oms_topology.reassess_communication(said.heard, said.heard_from);
     END IF;
@@ -157,6 +175,88 @@ BEGIN
         PERFORM oms_topology.reassess_meters(said.powered, said.powered_from, said.signal_no);
     END IF;
     PERFORM set_config('oms_topology.logs_status', 'off', true);
+    DROP TABLE past_report, past_said;
+END $$;
+
+-- The meters of past_report that have no other report and no audit, whose supply nobody has spoken of, and that say one
+-- thing at a time, at sound times: what their reports come to needs no judging.
+CREATE FUNCTION oms_topology.meters_never_heard() RETURNS SETOF integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT m.meter_no
+    FROM (SELECT p.meter_no FROM pg_temp.past_report p
+          GROUP BY p.meter_no HAVING bool_and(p.time_is_sound) AND count(DISTINCT p.occurred_at) = count(*)) p
+    JOIN public.oms_meters m ON m.meter_no = p.meter_no
+    LEFT JOIN (SELECT DISTINCT meter_no FROM oms_topology.meter_report) r ON r.meter_no = m.meter_no
+    LEFT JOIN (SELECT DISTINCT meter_id FROM public.oms_meter_status_events) e ON e.meter_id = m.id
+    LEFT JOIN oms_topology.device_state s
+        ON s.segment_no = m.segment_no AND m.position_no BETWEEN s.position_no AND s.last_position_no
+    WHERE r.meter_no IS NULL AND e.meter_id IS NULL AND s.device_no IS NULL AND NOT m.has_alternates
+      AND m.own_power_at IS NULL AND m.supply_lost_at IS NULL AND m.supply_live_at IS NULL
+      AND m.last_power_change IS NULL AND m.last_status_change IS NULL AND m.last_communication IS NULL
+      AND COALESCE(m.power_status, 'unknown') = 'unknown' AND COALESCE(m.communication_status, 'unknown') = 'unknown';
+END $$;
+
+-- What the first reports of meters come to: audit rows where the status changes, and the status of the last.
+CREATE FUNCTION oms_topology.record_first_reports() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed integer[];
+BEGIN
+    CREATE TEMP TABLE first_power AS
+    SELECT p.meter_no, p.occurred_at, p.power_status AS after, COALESCE(lag(p.power_status) OVER w, 'unknown') AS before,
+           p.source, COALESCE(p.record_id, p.source_event_id) AS event_id, p.signal_no, lead(p.occurred_at) OVER w IS NULL AS is_last
+    FROM pg_temp.past_report p WHERE p.is_first AND p.power_status IS NOT NULL
+    WINDOW w AS (PARTITION BY p.meter_no ORDER BY p.occurred_at);
+    CREATE TEMP TABLE first_heard AS
+    SELECT p.meter_no, p.occurred_at, p.communication_status AS after, lag(p.communication_status) OVER w AS before,
+           p.source, COALESCE(p.record_id, p.source_event_id) AS event_id, lead(p.occurred_at) OVER w IS NULL AS is_last
+    FROM pg_temp.past_report p WHERE p.is_first AND p.communication_status IS NOT NULL
+    WINDOW w AS (PARTITION BY p.meter_no ORDER BY p.occurred_at);
+    INSERT INTO oms_topology.meter_status_event
+        (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status, event_timestamp,
+         confidence_score, metadata, created_at)
+    SELECT gen_random_uuid(), m.id, e.event_type, e.source, e.event_id, e.before, e.after, e.occurred_at, c.confidence,
+           e.metadata, clock_timestamp()
+    FROM (SELECT f.meter_no, 'power_' || f.after AS event_type, f.source, f.event_id, f.before, f.after, f.occurred_at,
+                 jsonb_build_object('recorded_after_signal', f.signal_no) AS metadata
+          FROM pg_temp.first_power f WHERE f.after <> f.before
+          UNION ALL
+          SELECT h.meter_no, CASE h.after WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
+                 h.source, h.event_id, h.before, h.after, h.occurred_at, NULL
+          FROM pg_temp.first_heard h WHERE h.after <> h.before) e
+    JOIN public.oms_meters m ON m.meter_no = e.meter_no
+    JOIN oms_topology.source_setting c ON c.source = e.source
+    ORDER BY e.occurred_at, e.meter_no, e.event_type;
+    WITH power AS (
+        SELECT f.meter_no, max(f.occurred_at) FILTER (WHERE f.after <> f.before) AS changed_at,
+               max(f.occurred_at) AS at, max(f.after) FILTER (WHERE f.is_last) AS status,
+               max(f.signal_no) FILTER (WHERE f.is_last) AS signal_no
+        FROM pg_temp.first_power f GROUP BY f.meter_no
+    ), heard AS (
+        SELECT h.meter_no, max(h.occurred_at) FILTER (WHERE h.after IS DISTINCT FROM h.before) AS changed_at,
+               max(h.occurred_at) AS at, max(h.after) FILTER (WHERE h.is_last) AS status
+        FROM pg_temp.first_heard h GROUP BY h.meter_no
+    ), updated AS (
+        UPDATE public.oms_meters m
+        SET previous_power_status = CASE WHEN n.power IS NOT NULL THEN m.power_status ELSE m.previous_power_status END,
+            power_status = COALESCE(n.power, m.power_status), own_power_status = n.power, own_power_at = n.power_at,
+            last_power_change = n.power_changed_at, power_signal_no = n.signal_no,
+            communication_status = COALESCE(n.communication, m.communication_status), last_communication = n.heard_at,
+            last_status_change = GREATEST(n.power_changed_at, n.heard_changed_at), updated_at = clock_timestamp()
+        FROM (SELECT COALESCE(p.meter_no, h.meter_no) AS meter_no, p.status AS power, p.at AS power_at,
+                     p.changed_at AS power_changed_at, p.signal_no, h.status AS communication, h.at AS heard_at,
+                     h.changed_at AS heard_changed_at
+              FROM power p FULL JOIN heard h ON h.meter_no = p.meter_no) n
+        WHERE m.meter_no = n.meter_no
+        RETURNING m.meter_no
+    )
+    SELECT array_agg(u.meter_no) INTO changed FROM updated u;
+    IF changed IS NOT NULL THEN
+        PERFORM oms_topology.log_status_change(changed);
+    END IF;
+    DROP TABLE first_power, first_heard;
 END $$;
 
 -- Where each active meter is linked by somebody else than the migration: by hand, by survey, or before it. What the

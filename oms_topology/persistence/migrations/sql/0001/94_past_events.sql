@@ -28,7 +28,7 @@ BEGIN
     UPDATE public.onu_events e SET meter_id = u.meter_id
     FROM unnest(p_event_nos, first.meter_ids) AS u (event_no, meter_id)
     WHERE e.id = u.event_no AND u.meter_id IS NOT NULL AND e.meter_id IS DISTINCT FROM u.meter_id;
-    PERFORM oms_topology.record_past_reports(
+    PERFORM oms_topology.gather_past_reports(
         array_agg(said.signal_nos[f.place] ORDER BY f.place, f.meter_no), array_agg(f.meter_no ORDER BY f.place, f.meter_no),
         array_agg(p_parsed[f.place] ->> 'communication_status' ORDER BY f.place, f.meter_no))
     FROM unnest(found.places, found.meter_nos) AS f (place, meter_no)
@@ -111,7 +111,7 @@ BEGIN
         RETURN 0;
     END IF;
     SELECT * INTO said FROM oms_topology.accept_signals('kaifa', past.parsed, now(), past.record_ids, past.results);
-    PERFORM oms_topology.record_past_reports(
+    PERFORM oms_topology.gather_past_reports(
         array_agg(u.signal_no ORDER BY u.place, m.meter_no), array_agg(m.meter_no ORDER BY u.place, m.meter_no),
         array_agg(u.parsed ->> 'communication_status' ORDER BY u.place, m.meter_no))
     FROM unnest(said.signal_nos, said.are_new, past.parsed, past.meters) WITH ORDINALITY AS u (signal_no, is_new, parsed, meters, place)
@@ -130,11 +130,16 @@ DECLARE
     state record;
     said  record;
 BEGIN
+    PERFORM oms_topology.gather_past_reports('{}', '{}', '{}');
     CREATE TEMP TABLE onu_state ON COMMIT DROP AS
     SELECT m.meter_no, o.id AS onu_id, o.onu_power_flag AS has_power, o.onu_power_flag_date AS at
     FROM public.onus o
     JOIN public.oms_meters m ON m.onu_id = o.id AND COALESCE(m.status, 'active') = 'active'
-    WHERE o.onu_power_flag IS NOT NULL AND o.onu_power_flag_date BETWEEN '2000-01-01Z' AND now() + interval '5 minutes'
+    LEFT JOIN (SELECT p.meter_no, p.occurred_at, s.power_status FROM pg_temp.past_said p
+               JOIN oms_topology.signal s ON s.signal_no = p.signal_no AND s.source = 'onu') g
+        ON g.meter_no = m.meter_no AND g.occurred_at = o.onu_power_flag_date
+       AND g.power_status = CASE WHEN o.onu_power_flag THEN 'on' ELSE 'off' END
+    WHERE g.meter_no IS NULL AND o.onu_power_flag IS NOT NULL AND o.onu_power_flag_date BETWEEN '2000-01-01Z' AND now() + interval '5 minutes'
       AND NOT EXISTS (
           SELECT FROM oms_topology.meter_report r
           WHERE r.meter_no = m.meter_no AND r.occurred_at = o.onu_power_flag_date AND r.source = 'onu'
@@ -151,7 +156,7 @@ BEGIN
     FROM (SELECT DISTINCT onu_id, has_power, at FROM onu_state) s;
     IF state.parsed IS NOT NULL THEN
         SELECT * INTO said FROM oms_topology.accept_signals('onu', state.parsed, now(), '{}', state.results);
-        PERFORM oms_topology.record_past_reports(
+        PERFORM oms_topology.gather_past_reports(
             array_agg(u.signal_no ORDER BY u.onu_id, s.meter_no), array_agg(s.meter_no ORDER BY u.onu_id, s.meter_no),
             array_agg(CASE WHEN s.has_power THEN 'online' ELSE 'offline' END ORDER BY u.onu_id, s.meter_no))
         FROM unnest(said.signal_nos, state.onu_ids) AS u (signal_no, onu_id) JOIN onu_state s ON s.onu_id = u.onu_id
