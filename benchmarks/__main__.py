@@ -17,6 +17,7 @@ BENCHMARKS = (
     "benchmarks.outages.speed",
     "benchmarks.geo.nearest",
     "benchmarks.geo.calibration",
+    "benchmarks.geo.accuracy",
     "benchmarks.geo.capacity",
     "benchmarks.geo.dask",
     "benchmarks.database.trip",

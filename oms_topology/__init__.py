@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oms_topology import errors, samples
     from oms_topology.geo.capacity import link_within_capacity
+    from oms_topology.geo.following import link_along_lines
     from oms_topology.geo.linking import Links, link_nearest
     from oms_topology.graph.impact import Impact
     from oms_topology.graph.meter_set import MeterSet
@@ -40,6 +41,7 @@ __all__ = [
     "Topology",
     "__version__",
     "errors",
+    "link_along_lines",
     "link_nearest",
     "link_within_capacity",
     "samples",
@@ -55,6 +57,7 @@ _HOME = {
     "Receipt": "oms_topology.model",
     "Signal": "oms_topology.model",
     "Topology": "oms_topology.graph.topology",
+    "link_along_lines": "oms_topology.geo.following",
     "link_nearest": "oms_topology.geo.linking",
     "link_within_capacity": "oms_topology.geo.capacity",
 }

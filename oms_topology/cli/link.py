@@ -47,6 +47,13 @@ def link(
         str | None,
         typer.Option(metavar="COLUMN", help="How much each point needs: a column of the points; else 1."),
     ] = None,
+    lines: Annotated[
+        Path | None,
+        typer.Option(help="Drawn low-voltage lines, a file of geometries: link to what feeds the nearest."),
+    ] = None,
+    snap_m: Annotated[
+        float, typer.Option(min=0.001, help="What is as good as joined in the drawing of lines.")
+    ] = 1.0,
     point_id: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="The ids of points; else id, meter_number, ...")
     ] = None,
@@ -86,8 +93,8 @@ def link(
     """
     if demand is not None and capacity is None:
         raise typer.BadParameter("goes with --capacity", param_hint="--demand")
-    if scheduler is not None and capacity is not None:
-        raise typer.BadParameter("does not go with --capacity", param_hint="--scheduler")
+    if sum(option is not None for option in (capacity, lines, scheduler)) > 1:
+        raise typer.BadParameter("--capacity, --lines and --scheduler do not go together")
     options = LinkOptions(
         max_distance_m=max_distance_m,
         position_error_m=position_error_m,
@@ -98,13 +105,14 @@ def link(
         demand=demand,
         sure=sure,
         part=part,
+        snap_m=snap_m,
         scheduler=scheduler,
     )
     files = {"output": output, "work_list": work_list, "parts": parts}
     for path in filter(None, files.values()):
         check_ending(path)
     with _progress() as say:
-        report = _linked(points, targets, options, say)
+        report = _linked(points, targets, lines, options, say)
         written = _write(report, files, say)
     if as_json:
         emit_json({**report.to_dict(), "written": written})
@@ -114,9 +122,11 @@ def link(
         raise typer.Exit(FINDINGS)
 
 
-def _linked(points: Path, targets: Path, options: LinkOptions, say: Callable[[str], None]) -> LinkReport:
+def _linked(
+    points: Path, targets: Path, lines: Path | None, options: LinkOptions, say: Callable[[str], None]
+) -> LinkReport:
     try:
-        return link_tables(points, targets, options, progress=say)
+        return link_tables(points, targets, options, lines=lines, progress=say)
     except ValueError as error:
         if hasattr(error, "is_transient"):  # one of ours, which has an exit code of its own
             raise

@@ -82,6 +82,7 @@ def work_list(
     groups: Sequence[Any] | NDArray[Any] | None = None,
     target_groups: Sequence[Any] | NDArray[Any] | None = None,
     sure: float = SURE,
+    also: NDArray[np.bool_] | None = None,
     shown: int = 3,
 ) -> Columns:
     """List the points whose link is not sure, or that have none, with the targets that could be right.
@@ -95,7 +96,9 @@ def work_list(
     point_ids, target_ids : array of str
         Shapes (n,) and (m,).
     sure : float
-        Links of at least this confidence are left out.
+        Links of at least this confidence are left out,
+    also : array of bool, optional
+        but for these points, shape (n,): such as those of whom two rules say different things.
     shown : int
         How many candidates to give for each point: the nearest ones, up to ten times the limit away.
 
@@ -118,7 +121,8 @@ def work_list(
     (['M2', 'M3'], ['linked', 'too_far'], ['DP2', ''])
     """
     confidence = links.confidence
-    rows = np.flatnonzero(~(confidence >= sure))
+    doubtful = ~(confidence >= sure)
+    rows = np.flatnonzero(doubtful if also is None else doubtful | also)
     rows = rows[np.lexsort((np.asarray(point_ids)[rows], confidence[rows]))]
     every = link_columns(points, links, point_ids=point_ids, target_ids=target_ids)
     listed = {name: column[rows] for name, column in every.items()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from oms_topology.geo.capacity import link_within_capacity
 from oms_topology.geo.confidence import DEFAULT_POSITION_ERROR_M
+from oms_topology.geo.following import link_along_lines
 from oms_topology.geo.linking import link_nearest
 from oms_topology.geo.reviewing import SURE, certainty, link_columns, work_list
 from oms_topology.io.distributed import link_distributed
@@ -45,8 +46,11 @@ class LinkOptions:
         Links below this confidence go to the work list.
     part : str or None
         A column of the points by which the parts of the town are told; cells of 500 m if not given.
+    snap_m : float
+        What is as good as joined in a drawing; see `link_along_lines`.
     scheduler : str or None
-        The address of a Dask scheduler whose workers shall link; not with ``capacity``.
+        The address of a Dask scheduler whose workers shall link to the nearest; not with ``capacity`` or
+        lines.
     """
 
     max_distance_m: float
@@ -58,6 +62,7 @@ class LinkOptions:
     demand: str | None = None
     sure: float = SURE
     part: str | None = None
+    snap_m: float = 1.0
     scheduler: str | None = None
 
 
@@ -112,7 +117,12 @@ class LinkReport:
 
 
 def link_tables(
-    points: Any, targets: Any, options: LinkOptions, *, progress: Callable[[str], None] | None = None
+    points: Any,
+    targets: Any,
+    options: LinkOptions,
+    *,
+    lines: Any = None,
+    progress: Callable[[str], None] | None = None,
 ) -> LinkReport:
     """Link the places of one table to those of another.
 
@@ -122,6 +132,10 @@ def link_tables(
         Anything that `read_places` reads.
     options : LinkOptions
         How to link.
+    lines : path or GeoDataFrame, optional
+        The drawn low-voltage lines: points are linked to what feeds the nearest line. The columns then hold
+        ``nearest`` as well, the id of the nearest target; where that is another one, the point is on the
+        work list.
     progress : callable, optional
         Is told each of `STAGES` as it begins.
 
@@ -152,13 +166,21 @@ def link_tables(
     offered = read_places(targets, "targets")
     point_ids, target_ids = asked.ids(options.point_id), offered.ids(options.target_id)
     groups = _groups(asked, offered, options)
-    say(STAGES[2])
-    links = _links(asked, offered, options, {"target_ids": target_ids, **groups}, point_ids)
-    say(STAGES[3])
     part = asked.codes(options.part) if options.part else None
+    drawn = None if lines is None else read_places(lines, "lines").geometry
+    say(STAGES[2])
+    chosen = {"target_ids": target_ids, **groups}
+    links = _links(asked, offered, options, chosen, point_ids, drawn)
+    say(STAGES[3])
+    columns = link_columns(asked.geometry, links, point_ids=point_ids, target_ids=target_ids)
+    differ = None
+    if drawn is not None:
+        nearest = link_nearest(asked.geometry, offered.geometry, **_how(options), **chosen).target
+        columns["nearest"] = np.append(target_ids, "")[nearest]
+        differ = (nearest >= 0) & (nearest != links.target)
     return LinkReport(
         links,
-        link_columns(asked.geometry, links, point_ids=point_ids, target_ids=target_ids),
+        columns,
         work_list(
             asked.geometry,
             offered.geometry,
@@ -168,6 +190,7 @@ def link_tables(
             groups=groups.get("groups"),
             target_groups=groups.get("target_groups"),
             sure=options.sure,
+            also=differ,
         ),
         certainty(asked.geometry, links, groups=part, sure=options.sure),
         int(np.count_nonzero(links.target_status)),
@@ -189,21 +212,19 @@ def _links(
     options: LinkOptions,
     chosen: dict[str, Any],
     point_ids: NDArray[np.str_],
+    drawn: Any,
 ) -> Links:
-    how: dict[str, Any] = {
-        "max_distance_m": options.max_distance_m,
-        "position_error_m": options.position_error_m,
-        **chosen,
-    }
-    if options.capacity is None and options.scheduler is not None:
-        return link_distributed(asked.geometry, offered.geometry, scheduler=options.scheduler, **how)
-    if options.capacity is None:
-        return link_nearest(asked.geometry, offered.geometry, **how)
-    return link_within_capacity(
-        asked.geometry,
-        offered.geometry,
-        offered.numbers(options.capacity),
-        demand=asked.numbers(options.demand) if options.demand else None,
-        point_ids=point_ids,
-        **how,
-    )
+    how, both = {**_how(options), **chosen}, (asked.geometry, offered.geometry)
+    if drawn is not None:
+        return link_along_lines(asked.geometry, drawn, offered.geometry, snap_m=options.snap_m, **how)
+    if options.capacity is not None:
+        demand = asked.numbers(options.demand) if options.demand else None
+        capacity = offered.numbers(options.capacity)
+        return link_within_capacity(*both, capacity, demand=demand, point_ids=point_ids, **how)
+    if options.scheduler is not None:
+        return link_distributed(*both, scheduler=options.scheduler, **how)
+    return link_nearest(*both, **how)
+
+
+def _how(options: LinkOptions) -> dict[str, Any]:
+    return {"max_distance_m": options.max_distance_m, "position_error_m": options.position_error_m}

@@ -103,6 +103,7 @@ def test_groups_and_capacities_are_kept_to(town: Path) -> None:
         (["--point-id", "substation"], "the id 'SS0' stands twice"),
         (["--output", "links.doc"], "has no ending that can be written"),
         (["--demand", "kva"], "--capacity"),
+        (["--lines", "lines.geojson", "--capacity", "kva"], "do not go together"),
         (["--part", "quarter"], "there is no column 'quarter'"),
     ],
 )
@@ -110,3 +111,27 @@ def test_wrong_usage_ends_with_two(town: Path, words: list[str], says: str) -> N
     result = run(town, *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert says in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_lines_are_followed_and_where_the_nearest_differs_somebody_looks(town: Path) -> None:
+    drawn = [(row["longitude"], row["latitude"]) for row in rows(town / "pillars.csv")[:2]]
+    meter = rows(town / "meters.csv")[0]
+    # The first transformer's line ends beside the first meter.
+    ends = [[float(axis) for axis in place] for place in (drawn[0], (meter["longitude"], meter["latitude"]))]
+    ends[1][0] += 1e-5
+    feature = {"type": "Feature", "properties": {}, "geometry": {"type": "LineString", "coordinates": ends}}
+    (town / "lines.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    words = ["--lines", str(town / "lines.geojson"), "--work-list", str(town / "todo.csv"), "--json"]
+    result = run(town, *words, "--sure", "0", "--output", str(town / "links.csv"))
+    assert result.exit_code == 0, result.output
+    facts, first = json.loads(result.stdout), rows(town / "links.csv")[0]
+    assert (facts["rule"], first["target"], first["rule"]) == ("line", "d00", "line")
+    assert float(first["distance_m"]) < 0.96
+    listed = {row["id"] for row in rows(town / "todo.csv")}
+    differ = {
+        row["id"] for row in rows(town / "links.csv") if row["nearest"] and row["nearest"] != row["target"]
+    }
+    assert first["nearest"] != "d00"
+    assert listed == differ | {"m98", "m99"} | {
+        row["id"] for row in rows(town / "links.csv") if not row["target"]
+    }
