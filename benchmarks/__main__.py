@@ -15,6 +15,7 @@ BENCHMARKS = (
     "benchmarks.events.storm",
     "benchmarks.outages.accuracy",
     "benchmarks.outages.speed",
+    "benchmarks.outages.storm",
     "benchmarks.geo.nearest",
     "benchmarks.geo.calibration",
     "benchmarks.geo.accuracy",

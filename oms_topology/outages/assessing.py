@@ -134,6 +134,7 @@ def _inferred(
 ) -> tuple[list[int], Posteriors]:
     """Find the blamed nodes, from the source down, and all probabilities."""
     prior = forest.priors({kind: rates.priors.log_odds(kind) for kind in DeviceKind}, evidence.spoken)
+    prior += evidence.about_device
     wrong = _wrong_mapping(forest, rates, equipment)
     told = doubted(evidence.about_power, prior, wrong, rates.dead_elsewhere)
     inference: ForestInference | CollectorInference

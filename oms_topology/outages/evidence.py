@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from oms_topology.model import CommunicationStatus, DeviceKind, PowerStatus, ReporterKind, Source
 from oms_topology.outages.rates import ReportKind
-from oms_topology.outages.units import UNITS_PER_NAT
+from oms_topology.outages.units import UNITS_PER_NAT, log_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -35,8 +35,7 @@ _MOST_OF_DEVICE = 20 * UNITS_PER_NAT
 _ABSENT = (ReportKind.LAST_GASP, ReportKind.ONU_LOSS, ReportKind.CALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What one signal says of one node.
 
     Attributes
@@ -98,8 +97,10 @@ class Evidence:
     ----------
     about_power : int64 array, one per node
         Log-likelihood ratio of "no power" against "power", in 1/1024 nat, bounded.
+    about_device : int64 array, one per node
+        The same of "it failed itself" against "it did not".
     standing : tuple of StandingReport
-        The reports behind it, by node, then by time.
+        The reports behind them, by node, then by time.
     past_losses : tuple of Report
         Calls that have lost their weight by age alone; they still tell when an outage began.
     silent : int32 array
@@ -113,6 +114,7 @@ class Evidence:
     """
 
     about_power: NDArray[np.int64]
+    about_device: NDArray[np.int64]
     standing: tuple[StandingReport, ...]
     past_losses: tuple[Report, ...]
     silent: NDArray[np.int32]
@@ -148,33 +150,28 @@ def read_reports(
     Returns
     -------
     reports : list of Report
-        One for each signal and node, each once.
+        One for each signal and node; a signal that comes again is left out.
     unplaced : list of Signal
         Those that say something, of nothing in this forest.
     """
-    reports: dict[tuple[Source, str, int, datetime, bool | None], Report] = {}
-    unplaced = []
+    reports: list[Report] = []
+    unplaced: list[Signal] = []
+    seen = set()
     for signal in signals:
+        key = signal.source, signal.source_event_id, signal.content_hash, signal.occurred_at
+        if key in seen:
+            continue
+        seen.add(key)
         says_dead, is_reached = _said(signal)
         if says_dead is None and is_reached is None:
             continue
+        kind = _kind(signal.source, says_dead, is_reached)
+        when, is_sound = signal.occurred_at, signal.time_is_sound
         nodes = _nodes(signal, forest, onus or {})
+        reports += [Report(node, kind, says_dead, is_reached, when, is_sound, *key[:2]) for node in nodes]
         if not nodes:
             unplaced.append(signal)
-        kind = _kind(signal.source, says_dead, is_reached)
-        for node in nodes:
-            key = signal.source, signal.source_event_id, node, signal.occurred_at, says_dead
-            reports[key] = Report(
-                node,
-                kind,
-                says_dead,
-                is_reached,
-                signal.occurred_at,
-                signal.time_is_sound,
-                signal.source,
-                signal.source_event_id,
-            )
-    return list(reports.values()), unplaced
+    return reports, unplaced
 
 
 def _said(signal: Signal) -> tuple[bool | None, bool | None]:
@@ -306,6 +303,7 @@ class _Weighing:
         absence = self._absence(equipped)
         return Evidence(
             self._bounded(total + absence),
+            self._own_trips(),
             tuple(standing),
             tuple(report for word in self._words.values() for report in word.expired),
             np.array([node for node, word in self._words.items() if self._is_silent(word)], dtype=np.int32),
@@ -326,6 +324,12 @@ class _Weighing:
         total[devices:] = np.clip(total[devices:], -most, most)
         total[:devices] = np.clip(total[:devices], -_MOST_OF_DEVICE, _MOST_OF_DEVICE)
         return total
+
+    def _own_trips(self) -> NDArray[np.int64]:
+        weights = np.zeros(len(self._forest), dtype=np.int64)
+        tripped = [node for node, word in self._words.items() if ReportKind.DEVICE in word.losses]
+        weights[tripped] = log_ratio(self._rates.own_trip_odds, 1.0)
+        return weights
 
     def _standing(self, node: int, word: _Word) -> list[StandingReport]:
         rates = self._rates.reports

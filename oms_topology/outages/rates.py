@@ -22,6 +22,7 @@ _NUMBERS = (
     "dead_elsewhere",
     "dead_collector",
     "second_supply_holds",
+    "own_trip_odds",
     "share_at_once",
 )
 
@@ -168,6 +169,9 @@ class EvidenceRates:
         Probability that a collector passes nothing on.
     second_supply_holds : float
         Probability that a meter with a second supply keeps its power when the first is lost.
+    own_trip_odds : float
+        How much more often a device reports its loss when it failed itself than when something above
+        it did.
     share_at_once : float
         Share of all reports that is taken to be there at once when the first one is: from there the
         share that should have come grows evenly until the delay of its kind has passed.
@@ -186,6 +190,7 @@ class EvidenceRates:
     dead_elsewhere: float = 0.001
     dead_collector: float = 0.005
     second_supply_holds: float = 0.5
+    own_trip_odds: float = 8.0
     share_at_once: float = 0.2
 
     @classmethod

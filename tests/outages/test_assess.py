@@ -102,6 +102,14 @@ def test_a_device_that_reports_itself_is_blamed_at_its_own_time() -> None:
     assert "reports that it has no power" in found.outages[0].reasons[0]
 
 
+def test_a_report_of_its_own_blames_a_device_rather_than_the_way_to_it() -> None:
+    net = Topology.from_text("SS1 > A > B > F1 > DP1 > M1..M9; SS1 > F2 > M10..M19; F1 > DP2 > M20..M29")
+    found = assess([feeder("F1", 0)], net, at=when(10))
+    assert [outage.device.code for outage in found.outages] == ["F1"]
+    both = assess([feeder("F1", 0), feeder("F2", 0)], net, at=when(10))
+    assert [outage.device.code for outage in both.outages] == ["SS1"]
+
+
 def test_order_copies_and_later_signals_change_nothing() -> None:
     signals = [
         *(gasp(meter, number / 7) for number, meter in enumerate(numbers(1, 9))),
