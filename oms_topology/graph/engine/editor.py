@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Editor"]
 
 _MOST_IN_PLACE = 32
-_SPARE = 1 << 18
-_SPARE_TIMES = 256
+_SPARE = 1 << 20
+_SPARE_TIMES = 1 << 10
+# Trees have more meters than places, and room that is left untouched costs large pages all the same.
+_METERS_PER_PLACE = 8
 
 
 class Editor:
@@ -438,4 +440,4 @@ class Editor:
         columns = self.network.columns
         devices, meters = len(columns.device_code) + len(self.network.sources), len(columns.meter_number)
         spare = min(_SPARE, _SPARE_TIMES * (devices + meters))
-        return 4 * devices + spare, 4 * meters + 2 * SPARE * devices + spare
+        return 4 * devices + spare // _METERS_PER_PLACE, 4 * meters + 2 * SPARE * devices + spare
