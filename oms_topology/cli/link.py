@@ -156,8 +156,15 @@ def _progress() -> Iterator[Callable[[str], None]]:
         transient=True,
         disable=not sys.stderr.isatty(),
     ) as progress:
-        task = progress.add_task(STAGES[0], total=len(STAGES) + 1, completed=-1)
-        yield lambda stage: progress.update(task, description=stage, advance=1)
+        steps = (*STAGES, "writing")
+        task = progress.add_task(STAGES[0], total=len(steps))
+
+        def say(stage: str) -> None:
+            # What is no step of its own, such as a count of points, leaves the bar where it is.
+            at = steps.index(stage) if stage in steps else None
+            progress.update(task, description=stage, completed=at)
+
+        yield say
 
 
 def _show(report: LinkReport, written: dict[str, str]) -> None:

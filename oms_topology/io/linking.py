@@ -137,7 +137,7 @@ def link_tables(
         ``nearest`` as well, the id of the nearest target; where that is another one, the point is on the
         work list.
     progress : callable, optional
-        Is told each of `STAGES` as it begins.
+        Is told each of `STAGES` as it begins, and by a scheduler how many points are done.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def link_tables(
     drawn = None if lines is None else read_places(lines, "lines").geometry
     say(STAGES[2])
     chosen = {"target_ids": target_ids, **groups}
-    links = _links(asked, offered, options, chosen, point_ids, drawn)
+    links = _links(asked, offered, options, chosen, point_ids, drawn, say)
     say(STAGES[3])
     columns = link_columns(asked.geometry, links, point_ids=point_ids, target_ids=target_ids)
     differ = None
@@ -213,6 +213,7 @@ def _links(
     chosen: dict[str, Any],
     point_ids: NDArray[np.str_],
     drawn: Any,
+    say: Callable[[str], None],
 ) -> Links:
     how, both = {**_how(options), **chosen}, (asked.geometry, offered.geometry)
     if drawn is not None:
@@ -222,7 +223,11 @@ def _links(
         capacity = offered.numbers(options.capacity)
         return link_within_capacity(*both, capacity, demand=demand, point_ids=point_ids, **how)
     if options.scheduler is not None:
-        return link_distributed(*both, scheduler=options.scheduler, **how)
+
+        def count(done: int, total: int) -> None:
+            say(f"{STAGES[2]}: {done:,} of {total:,}")
+
+        return link_distributed(*both, scheduler=options.scheduler, progress=count, **how)
     return link_nearest(*both, **how)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from typer.testing import CliRunner
 
 import oms_topology as omt
@@ -88,6 +90,23 @@ def test_two_workers_give_the_same_bytes(scheduler: str, name: str) -> None:
     assert_equal(found, omt.link_nearest(points, targets, **how))
     assert len(told) == 12
     assert told[-1][0] == told[-1][1] >= len(points) - 6
+
+
+def test_a_worker_that_dies_leaves_its_parts_to_another(scheduler: str) -> None:
+    points, targets = town(3_000, 400, seed=4)
+    killed: list[int] = []
+
+    def kill_one(done: int, _total: int) -> None:
+        if done > 500 and not killed:
+            with Client(scheduler, set_as_default=False) as client:
+                killed.extend(list(client.run(os.getpid).values())[:1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    found = link_distributed(
+        points, targets, scheduler=scheduler, max_distance_m=300, rows_a_part=100, progress=kill_one
+    )
+    assert killed
+    assert_equal(found, omt.link_nearest(points, targets, max_distance_m=300))
 
 
 def test_nothing_and_no_targets_and_one_part(scheduler: str) -> None:
