@@ -136,7 +136,12 @@ def _read_quickly(
     try:
         text = payload.encode() if isinstance(payload, str) else payload
         # Escapes may hold what no database can: the parser looks at each.
-        if read is None or type(text) is not bytes or len(text) > _MOST_QUICK_BYTES or b"\\u" in text:
+        if (
+            read is None
+            or type(text) is not bytes
+            or len(text) > _MOST_QUICK_BYTES
+            or (b"\\" in text and b"\\u" in text)
+        ):
             return None
         return read(text, clock)
     except (ValueError, ArithmeticError, RecursionError):

@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 
 from oms_topology.events.call_center import STATUSES, tidy_meter_number
 from oms_topology.events.json_text import hash_of_texts
-from oms_topology.events.quick.common import Form, Intake, Text64, opened, require_usual
+from oms_topology.events.quick.common import ENCODER, Form, Intake, Text64, opened, require_usual
 from oms_topology.model import PowerStatus
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read_ticket(payload: bytes, clock: Clock) -> Quick | None:
     """Read a ticket if it is as usual."""
     raw, envelope = opened(payload)
     event = _decode(raw)
-    details = _details(event, envelope)
+    details = _details(event, envelope, payload)
     number = details.meter_number
     if not number or (event.status is not None and event.status not in STATUSES):
         return None
@@ -75,7 +75,7 @@ def read_ticket(payload: bytes, clock: Clock) -> Quick | None:
     digest = hash_of_texts(
         [event.timestamp, event.ticketId, details.phone, number, details.address, details.notes]
     )
-    return Form(
+    form = Form(
         source_event_id=event.ticketId,
         content_hash=digest,
         device_kind="meter",
@@ -86,10 +86,11 @@ def read_ticket(payload: bytes, clock: Clock) -> Quick | None:
         details=details,
         payload=_Kept(event.ticketId, event.timestamp, number),
         message=Raw(payload),
-    ).quick(PowerStatus.OFF)
+    )
+    return ENCODER.encode(form), PowerStatus.OFF
 
 
-def _details(event: _Event, envelope: Envelope) -> _Details:
+def _details(event: _Event, envelope: Envelope, payload: bytes) -> _Details:
     customer = event.customer
     intake = (envelope.intake if event.intake is UNSET else event.intake) or _NO_INTAKE
     source = (envelope.source if event.source is UNSET else event.source) or None
@@ -97,7 +98,7 @@ def _details(event: _Event, envelope: Envelope) -> _Details:
         event.ticketId, intake.intakeId, intake.omsEventId, source, event.status, customer.phone,
         customer.meterNumber, customer.address, customer.notes, event.notes,
     ]  # fmt: skip
-    require_usual([text for text in texts if text is not None])
+    require_usual(texts, payload)
     if source is not None and len(source) > _MAX_SOURCE:
         raise ValueError("the source is too long")
     notes, more = customer.notes, event.notes

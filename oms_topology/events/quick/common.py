@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.json import Decoder, Encoder
@@ -11,9 +11,12 @@ from msgspec.json import Decoder, Encoder
 from oms_topology.events.fields import rounded_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from oms_topology.model import PowerStatus
+
+    Quick = tuple[bytes, PowerStatus]
+    """One signal: its parsed form as JSON, and what it says of power."""
 
 __all__ = [
     "ENCODER",
@@ -28,8 +31,8 @@ __all__ = [
     "Text64",
     "Text100",
     "Whole",
+    "decimals_text",
     "opened",
-    "require_plain",
     "require_usual",
 ]
 
@@ -41,13 +44,6 @@ Whole = Annotated[int, Meta(ge=0, le=2**53)]
 
 _MOST_DIGITS = 20
 ENCODER = Encoder(decimal_format="number")
-
-
-class Quick(NamedTuple):
-    """One signal: its parsed form as JSON, and what it says of power."""
-
-    form: bytes
-    power_status: PowerStatus
 
 
 class Form(Struct):
@@ -67,10 +63,6 @@ class Form(Struct):
     records: Struct | UnsetType = UNSET
     time_is_sound: bool = True
     findings: tuple[()] = ()
-
-    def quick(self, power_status: PowerStatus) -> Quick:
-        """Write it."""
-        return Quick(ENCODER.encode(self), power_status)
 
 
 class Intake(Struct, forbid_unknown_fields=True):
@@ -136,20 +128,24 @@ class Place(Struct, forbid_unknown_fields=True):
             Not a place on earth, or one that means unknown.
         """
         latitude, longitude = self.lat, self.lng
-        require_plain(latitude)
-        require_plain(longitude)
+        texts = decimals_text(latitude, 6), decimals_text(longitude, 6)
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180) or not (latitude or longitude):
             raise ValueError("not a place")
-        return rounded_text(latitude, 6), rounded_text(longitude, 6)
+        return texts
 
 
-def require_plain(number: Any) -> None:
-    """Refuse what is no number, and numbers that PostgreSQL would write otherwise than they came.
+def decimals_text(number: Any, digits: int) -> str:
+    """Round half away from zero, as PostgreSQL rounds a ``numeric``.
 
     Raises
     ------
     ValueError
-        It is one of these.
+        It is no number, or one that PostgreSQL would write otherwise than it came.
+
+    Examples
+    --------
+    >>> decimals_text(Decimal("31.9454"), 6), decimals_text(0, 3)
+    ('31.945400', '0.000')
     """
     text = str(number)
     if (
@@ -159,27 +155,38 @@ def require_plain(number: Any) -> None:
         or (text[0] == "-" and not number)
     ):
         raise ValueError("not a usual number")
+    whole, _, fraction = text.partition(".")
+    return (
+        f"{whole}.{fraction.ljust(digits, '0')}" if len(fraction) <= digits else rounded_text(number, digits)
+    )
 
 
-def opened(payload: bytes) -> tuple[Raw, Envelope]:
+def opened(payload: bytes) -> tuple[bytes, Envelope]:
     """Give the event that a message wraps, as it stands there, and the envelope.
 
     A key that only looks like a wrapping fails here or in the reader of the event, and so is not usual.
     """
-    event = Raw(payload)
+    event = payload
     envelope = NO_ENVELOPE
     if b'"event"' in payload or b'"request"' in payload:
         envelope = _read_envelope(payload)
         if isinstance(envelope.event, Raw) is isinstance(envelope.request, Raw):
             raise ValueError("wrapped twice, or not at all")
-        event = envelope.event if isinstance(envelope.event, Raw) else envelope.request  # type: ignore[assignment]
+        event = bytes(envelope.event or envelope.request)  # type: ignore[arg-type]
     if b'"body"' in payload:
-        event = Raw(_read_request(event).body)
+        event = _read_request(event).body.encode()
     return event, envelope
 
 
-def require_usual(texts: Sequence[str]) -> None:
-    """Refuse texts with blanks around them, and whatever cannot be printed.
+def require_usual(texts: Iterable[str | None], message: bytes) -> None:
+    """Refuse texts with blanks around them; None is none.
+
+    Parameters
+    ----------
+    texts : iterable of str or None
+        At least one that is not empty.
+    message : bytes
+        The JSON they were read from: blanks but the space itself come by escapes.
 
     Raises
     ------
@@ -188,12 +195,18 @@ def require_usual(texts: Sequence[str]) -> None:
 
     Examples
     --------
-    >>> require_usual(["Storm", "1 Example Street"])
-    >>> require_usual(["Storm "])
+    >>> require_usual(["Storm", "1 Example Street", None], b'["Storm", "1 Example Street", null]')
+    >>> require_usual(["Storm "], b'["Storm "]')
     Traceback (most recent call last):
     ...
     ValueError: not a usual text
     """
-    joined = "|".join(texts)
-    if not joined.isprintable() or joined[0] == " " or joined[-1] == " " or " |" in joined or "| " in joined:
+    joined = "|".join(filter(None, texts))
+    if (
+        joined[0] == " "
+        or joined[-1] == " "
+        or " |" in joined
+        or "| " in joined
+        or (b"\\" in message and not joined.isprintable())
+    ):
         raise ValueError("not a usual text")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, defstruct
@@ -28,7 +29,7 @@ from oms_topology.events.quick.skeletons import as_consumers_json
 from oms_topology.model import CommunicationStatus, PowerStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from oms_topology.events.clock import Clock
     from oms_topology.events.quick.common import Envelope, Quick
@@ -161,7 +162,7 @@ def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
         or (meaning.power_status is PowerStatus.OFF and state and state.lower() in ENDED)
     ):
         return None
-    _require_usual(details, records, header, event)
+    require_usual(_texts_of(details, records, header, event), text)
     occurred_at, sent_at = clock.times(
         event.created_date_time, header.timestamp or message.timestamp or envelope.timestamp or None
     )
@@ -176,7 +177,7 @@ def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
     if len(key) > MAX_KEY or key[:2] == "||":
         return None
     power, communication = meaning.power_status, meaning.communication_status
-    return Form(
+    form = Form(
         source_event_id=key,
         content_hash=digest,
         device_kind="meter",
@@ -188,15 +189,17 @@ def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
         payload=Raw(text),
         communication_status=None if communication is CommunicationStatus.UNKNOWN else communication.value,
         records=records,
-    ).quick(power)
+    )
+    return ENCODER.encode(form), power
 
 
 def _message(payload: bytes) -> tuple[bytes, Envelope] | None:
     # Without wrappings, and as the consumer writes it.
     text, envelope = payload, NO_ENVELOPE
+    if payload[:15] == b'{"message_type"':
+        return payload, envelope  # not wrapped, or not usual
     if payload[:1] != b"<":
-        raw, envelope = opened(payload)
-        text = bytes(raw)
+        text, envelope = opened(payload)
     if text[:1] != b"<":
         return text, envelope
     written = as_consumers_json(text)
@@ -287,13 +290,10 @@ def _cut(text: str | None, length: int) -> str | None:
     return text[:length] if text else None
 
 
-def _require_usual(details: _Details, records: _Records, header: Any, event: Any) -> None:
-    texts = [
+def _texts_of(details: _Details, records: _Records, header: Any, event: Any) -> Iterable[str | None]:
+    return (
         event.created_date_time, header.async_reply_flag, header.ack_required,
         *astuple(details), *records.metadata, *records.original, *(records.status or ()),
-        *[text for row in records.assets for text in row],
-        *[text for row in records.usage_points for text in row],
-        *records.names[0],
+        *chain.from_iterable(records.assets), *chain.from_iterable(records.usage_points), *records.names[0],
         *[text for detail in _listed(event.event_details) for text in (detail.name, detail.value)],
-    ]  # fmt: skip
-    require_usual([text for text in texts if text is not None])
+    )  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from oms_topology.events.json_text import EXACTLY, hash_of_texts
 from oms_topology.events.onu import meaning_of_onu_event
 from oms_topology.events.quick.common import (
+    ENCODER,
     Form,
     Place,
     Text20,
@@ -84,13 +85,13 @@ def read_onu(payload: bytes, clock: Clock) -> Quick | None:
         details.alarm_category, details.alarm_type, details.parcel_code, details.serial_number,
         details.latitude, details.longitude, *meters,
     ]  # fmt: skip
-    require_usual([text for text in hashed if text is not None])
+    require_usual(hashed, raw)
     digest = hash_of_texts(hashed)
     code = details.onu_id or event.onuSerial
     if not code and not meters:
         return None
     power, communication = meaning
-    return Form(
+    form = Form(
         source_event_id=event.eventId or f"sha256:{digest}",
         content_hash=digest,
         device_kind="onu" if code else "meter",
@@ -99,9 +100,10 @@ def read_onu(payload: bytes, clock: Clock) -> Quick | None:
         occurred_at=occurred_at,
         sent_at=sent_at,
         details=details,
-        payload=raw,
+        payload=Raw(raw),
         communication_status=None if communication is CommunicationStatus.UNKNOWN else communication.value,
-    ).quick(power)
+    )
+    return ENCODER.encode(form), power
 
 
 def _details(event: _Event) -> _Details:

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.json import Decoder
 
-from oms_topology.events.fields import rounded_text
 from oms_topology.events.json_text import EXACTLY
 from oms_topology.events.quick.common import (
     ENCODER,
@@ -18,8 +17,8 @@ from oms_topology.events.quick.common import (
     Place,
     Text64,
     Text100,
+    decimals_text,
     opened,
-    require_plain,
     require_usual,
 )
 from oms_topology.events.scada import is_severity, power_status_of_alarm
@@ -84,13 +83,13 @@ def read_scada(payload: bytes, clock: Clock) -> Quick | None:
     alarm = event.alarmType or event.eventType
     if not alarm or not event.timestamp:
         return None
-    details = _details(event, (envelope.source if event.source is UNSET else event.source) or None)
+    details = _details(event, (envelope.source if event.source is UNSET else event.source) or None, payload)
     event.source = UNSET  # a consumer copies it in: it is not hashed
     kind, code = _device(event)
     occurred_at, sent_at = clock.times(event.timestamp, envelope.sent)
     digest = _sha256(_spaced(ENCODER.encode(event), indent=0)).hexdigest()
     power = _meaning(alarm)
-    return Form(
+    form = Form(
         source_event_id=event.eventId or f"sha256:{digest}",
         content_hash=digest,
         device_kind=kind,
@@ -100,7 +99,8 @@ def read_scada(payload: bytes, clock: Clock) -> Quick | None:
         sent_at=sent_at,
         details=details,
         message=Raw(payload),
-    ).quick(power)
+    )
+    return ENCODER.encode(form), power
 
 
 def _device(event: _Event) -> tuple[str, str]:
@@ -113,13 +113,13 @@ def _device(event: _Event) -> tuple[str, str]:
     raise ValueError("no device")
 
 
-def _details(event: _Event, source: str | None) -> _Details:
+def _details(event: _Event, source: str | None, payload: bytes) -> _Details:
     texts = [
         event.eventType or None, event.alarmType or None, event.mainStationId or None, event.severity or None,
         event.reason or None, source, event.substationId or None, event.feederId or None,
         event.switchId or None, event.eventId or None,
     ]  # fmt: skip
-    require_usual([text for text in texts if text is not None])
+    require_usual(texts, payload)
     severity = texts[3]
     if (severity and not is_severity(severity)) or (source and len(source) > _MAX_SOURCE):
         raise ValueError("what the parser reports as a finding")
@@ -133,7 +133,7 @@ def _details(event: _Event, source: str | None) -> _Details:
 def _volts(voltage: Any) -> str | None:
     if voltage is None or voltage is UNSET:
         return None
-    require_plain(voltage)
+    text = decimals_text(voltage, 3)
     if not 0 <= voltage < _MAX_VOLTAGE:
         raise ValueError("not a number of volts")
-    return rounded_text(voltage, 3)
+    return text

@@ -75,9 +75,11 @@ def as_consumers_json(document: bytes) -> bytes | None:
 
 def _are_plain(texts: tuple[bytes, ...]) -> bool:
     joined = b"|".join(texts)
+    # What else Unicode takes for blanks is for the parser.
     return (
         b"" not in texts
         and not joined.translate(None, _HARMLESS)
+        and (joined.isascii() or joined.decode().isprintable())
         and b" |" not in joined
         and b"| " not in joined
         and not joined.startswith(b" ")
