@@ -51,9 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few messages: that it runs, not how fast")
     messages, rounds = (BATCH, 3) if parser.parse_args().quick else (10 * BATCH, 9)
-    print(
-        f"{'form':42} {'parse_many':>12} {'us':>6} {'not quickly':>12} {'parse':>8} {'decoder alone':>14}   messages/s"
-    )
+    print(f"{'form':42} {'parse_many':>12} {'us':>6} {'not quickly':>12} {'parse':>8} {'decoder alone':>14}")
     for source, name in FORMS:
         payloads = [_message(name, number) for number in range(messages)]
         ways = (
