@@ -17,11 +17,12 @@ from oms_topology.outages.inference import ForestInference
 from oms_topology.outages.mapping import doubted
 from oms_topology.outages.rates import EvidenceRates, ReportKind
 from oms_topology.outages.rules import counted_blame
+from oms_topology.outages.starts import start_of
 from oms_topology.outages.units import UNITS_PER_NAT, log_odds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -205,9 +206,9 @@ class _Writer:
         self, forest: SupplyForest, evidence: Evidence, posteriors: Posteriors, rates: EvidenceRates
     ) -> None:
         self._forest, self._evidence, self._posteriors = forest, evidence, posteriors
-        self._gap = rates.reports[ReportKind.CALL].valid_for or rates.reports[ReportKind.CALL].delay
+        self._pause = rates.reports[ReportKind.CALL].valid_for or rates.reports[ReportKind.CALL].delay
         self._nodes = np.array([each.report.node for each in evidence.standing], dtype=np.int32)
-        self._past = np.array([each.node for each in evidence.past_losses], dtype=np.int32)
+        self._told = np.array([each.node for each in evidence.told], dtype=np.int32)
         self._losses = evidence.losses
         self._loss_nodes = np.array([each.node for each in self._losses], dtype=np.int32)
         self._probable = np.flatnonzero(posteriors.is_failed >= _LEAST_ALTERNATIVE).astype(np.int32)
@@ -264,9 +265,8 @@ class _Writer:
         own = [report.occurred_at for report in losses if report.node == node]
         if own:
             return min(own)
-        expired = self._forest.places_below(self._past, node).tolist()
-        past = [self._evidence.past_losses[at] for at in expired]
-        return _start_of(losses, past, self._gap)
+        told = [self._evidence.told[at] for at in self._forest.places_below(self._told, node).tolist()]
+        return start_of(told or losses, set(losses), node, self._pause)
 
     def _alternatives(self, node: int) -> tuple[Alternative, ...]:
         forest, is_failed = self._forest, self._posteriors.is_failed
@@ -283,16 +283,3 @@ class _Writer:
 def _customers(codes: NDArray[np.object_]) -> int:
     counts = Counter(codes.tolist())
     return len(counts) - ("" in counts) + counts.get("", 0)
-
-
-def _start_of(losses: Sequence[Report], past: Sequence[Report], gap: timedelta) -> datetime:
-    """Give the start of the run of reports, none of them further apart, that has the most; ties the first."""
-    times = sorted([(report.occurred_at, True) for report in losses] + [(r.occurred_at, False) for r in past])
-    runs: list[list[tuple[datetime, bool]]] = []
-    for time in times:
-        if runs and time[0] - runs[-1][-1][0] <= gap:
-            runs[-1].append(time)
-        else:
-            runs.append([time])
-    standing = [run for run in runs if any(stands for _, stands in run)]
-    return max(standing, key=len)[0][0]

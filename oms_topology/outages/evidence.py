@@ -101,8 +101,9 @@ class Evidence:
         The same of "it failed itself" against "it did not".
     standing : tuple of StandingReport
         The reports behind them, by node, then by time.
-    past_losses : tuple of Report
-        Calls that have lost their weight by age alone; they still tell when an outage began.
+    told : tuple of Report
+        All that was said about power up to the instant, standing or not, by node, then by time: by this
+        one tells when an outage began.
     silent : int32 array
         Nodes that cannot be reached, for longer than their reports may take.
     spoken : tuple of int
@@ -116,7 +117,7 @@ class Evidence:
     about_power: NDArray[np.int64]
     about_device: NDArray[np.int64]
     standing: tuple[StandingReport, ...]
-    past_losses: tuple[Report, ...]
+    told: tuple[Report, ...]
     silent: NDArray[np.int32]
     spoken: tuple[int, ...]
     absence: NDArray[np.int64]
@@ -209,7 +210,7 @@ class _Word:
 
     live: Report | None = None
     losses: dict[ReportKind, Report] = field(default_factory=dict)
-    expired: list[Report] = field(default_factory=list)
+    told: list[Report] = field(default_factory=list)
     silence: Report | None = None
     answer: Report | None = None
 
@@ -218,13 +219,13 @@ def _word_of(reports: list[Report], rates: EvidenceRates, at: datetime) -> _Word
     """Sift one node's reports: its losses since it last said that it has power, the first of each kind."""
     word = _Word()
     for report in sorted(reports, key=lambda each: each.order):
+        if report.says_dead is not None:
+            word.told.append(report)
         if report.says_dead is False:
-            word.live, word.losses, word.expired = report, {}, []
+            word.live, word.losses = report, {}
         elif report.says_dead:
             valid_for = rates.reports[report.kind].valid_for
-            if valid_for is not None and at - report.occurred_at > valid_for:
-                word.expired.append(report)
-            else:
+            if valid_for is None or at - report.occurred_at <= valid_for:
                 word.losses.setdefault(report.kind, report)
                 word.answer = None
         if report.is_reached:
@@ -305,7 +306,7 @@ class _Weighing:
             self._bounded(total + absence),
             self._own_trips(),
             tuple(standing),
-            tuple(report for word in self._words.values() for report in word.expired),
+            tuple(report for word in self._words.values() for report in word.told),
             np.array([node for node, word in self._words.items() if self._is_silent(word)], dtype=np.int32),
             tuple(node for node in self._words if node < forest.devices),
             absence,

@@ -158,6 +158,24 @@ def test_an_old_fuse_does_not_date_a_new_outage() -> None:
     assert (outage.device.code, outage.started_at) == ("DP2", START)
 
 
+def test_the_start_stays_while_supply_comes_back_step_by_step() -> None:
+    dark = [gasp(meter, number / 10) for number, meter in enumerate(numbers(1, 29))]
+    back = [power_up(meter, 40) for meter in numbers(1, 9)]
+    before, after = (assess(said, FOREST, at=when(60)).outages for said in (dark, dark + back))
+    assert [(each.device.code, each.started_at) for each in before] == [("F1", START)]
+    assert [each.started_at for each in after] == [when(0.9), when(1.9)]
+    first = [power_up(meter, 40) for meter in numbers(1, 3)]
+    outage = assess(dark + first, FOREST, at=when(41)).outages[0]
+    assert (outage.device.code, outage.started_at) == ("F1", START)
+
+
+def test_a_second_outage_of_the_same_device_begins_anew() -> None:
+    first = [gasp(meter, 0) for meter in numbers(10, 16)] + [power_up(meter, 20) for meter in numbers(10, 15)]
+    again = [gasp(meter, 50) for meter in numbers(10, 15)]
+    outage = assess(first + again, FOREST, at=when(60)).outages[0]
+    assert (outage.device.code, outage.started_at) == ("DP2", when(50))
+
+
 def test_the_same_report_twice_weighs_once() -> None:
     once = assess([call("M10", 0)], FOREST, at=when(60))
     often = assess([call("M10", minute) for minute in range(6)], FOREST, at=when(60))
