@@ -21,6 +21,7 @@ BENCHMARKS = (
     "benchmarks.geo.accuracy",
     "benchmarks.geo.capacity",
     "benchmarks.geo.dask",
+    "benchmarks.migration.run",
     "benchmarks.database.trip",
     "benchmarks.database.floor",
     "benchmarks.database.growth",

@@ -178,10 +178,10 @@ BEGIN
     DROP TABLE past_report, past_said;
 END $$;
 
--- The meters of past_report that have no other report and no audit, whose supply nobody has spoken of, and that say one
--- thing at a time, at sound times: what their reports come to needs no judging.
+-- The meters of past_report that have no other report and no audit, of whose supply no device has spoken, and that say
+-- one thing at a time, at sound times: what their reports come to needs no judging.
 CREATE FUNCTION oms_topology.meters_never_heard() RETURNS SETOF integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
     RETURN QUERY
     SELECT m.meter_no
@@ -190,9 +190,8 @@ BEGIN
     JOIN public.oms_meters m ON m.meter_no = p.meter_no
     LEFT JOIN (SELECT DISTINCT meter_no FROM oms_topology.meter_report) r ON r.meter_no = m.meter_no
     LEFT JOIN (SELECT DISTINCT meter_id FROM public.oms_meter_status_events) e ON e.meter_id = m.id
-    LEFT JOIN oms_topology.device_state s
-        ON s.segment_no = m.segment_no AND m.position_no BETWEEN s.position_no AND s.last_position_no
-    WHERE r.meter_no IS NULL AND e.meter_id IS NULL AND s.device_no IS NULL AND NOT m.has_alternates
+    LEFT JOIN (SELECT DISTINCT segment_no FROM oms_topology.device_state) s ON s.segment_no = m.segment_no
+    WHERE r.meter_no IS NULL AND e.meter_id IS NULL AND s.segment_no IS NULL AND NOT m.has_alternates
       AND m.own_power_at IS NULL AND m.supply_lost_at IS NULL AND m.supply_live_at IS NULL
       AND m.last_power_change IS NULL AND m.last_status_change IS NULL AND m.last_communication IS NULL
       AND COALESCE(m.power_status, 'unknown') = 'unknown' AND COALESCE(m.communication_status, 'unknown') = 'unknown';
@@ -200,7 +199,7 @@ END $$;
 
 -- What the first reports of meters come to: audit rows where the status changes, and the status of the last.
 CREATE FUNCTION oms_topology.record_first_reports() RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
     changed integer[];
 BEGIN

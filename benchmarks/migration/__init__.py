@@ -1,0 +1,1 @@
+"""How long the migration of four providers' registries takes."""
