@@ -17,6 +17,8 @@ BENCHMARKS = (
     "benchmarks.outages.speed",
     "benchmarks.outages.storm",
     "benchmarks.geo.nearest",
+    "benchmarks.geo.lines",
+    "benchmarks.geo.exactness",
     "benchmarks.geo.calibration",
     "benchmarks.geo.accuracy",
     "benchmarks.geo.capacity",

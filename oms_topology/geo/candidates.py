@@ -15,9 +15,10 @@ from oms_topology.geo.geodesy import (
     geodesic_at_most_m,
     geodesic_from_short_chord_m,
 )
-from oms_topology.geo.nearest import measured_m, workers_for
+from oms_topology.geo.nearest import measured_m
 from oms_topology.geo.places import Places, places_of
 from oms_topology.geo.target_tree import TargetTree, in_space
+from oms_topology.geo.threads import in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidates", "nearest_candidates"]
 
-_CHUNK: Final = 1_000_000
+_CHUNK: Final = 400_000
 """Candidates asked for at a time."""
 
 
@@ -149,11 +150,12 @@ def _nearest_of_places(asked: Places, targets: TargetTree, k: int, max_distance_
     counts, first = np.append(targets.counts, 0), np.append(targets.first_of_place, 0)
     ranks = targets.ranks_by_place()
     members = _Members(targets.row_of_rank[ranks], ranks, first, counts)
-    step = max(1, _CHUNK // (k + 1))
-    for begin in range(0, count, step):
-        part = slice(begin, begin + step)
+
+    def answer(part: slice) -> None:
         into = _Found(found.target[part], found.distance_m[part])
-        _search(asked.part(part), targets, members, max_distance_m, into, workers_for(count))
+        _search(asked.part(part), targets, members, max_distance_m, into)
+
+    in_parts(answer, count, max(1, _CHUNK // (k + 1)))
     return found
 
 
@@ -163,12 +165,11 @@ def _search(
     members: _Members,
     max_distance_m: float,
     found: _Found,
-    workers: int,
 ) -> None:
     """Fill in what is found for some places: by chord where that is proven, else by measuring."""
     k = found.target.shape[1]
     at_m = in_space(asked)
-    place, chord_m = targets.nearest(at_m, k + 1, max_distance_m + ROUNDING_M, workers)
+    place, chord_m = targets.nearest(at_m, k + 1, max_distance_m + ROUNDING_M)
     is_open = _is_open(chord_m, max_distance_m)
 
     clear = np.flatnonzero(~is_open)
@@ -177,7 +178,7 @@ def _search(
     if len(doubtful := np.flatnonzero(is_open)):
         known_m = np.where(np.isfinite(chord_m[doubtful, :k]), chord_m[doubtful, :k], 0).max(axis=1)
         reach_m = np.minimum(geodesic_at_most_m(known_m), max_distance_m) + ROUNDING_M
-        row, near = targets.within(at_m[doubtful], reach_m, workers)
+        row, near = targets.within(at_m[doubtful], reach_m)
         _measure(asked, doubtful[row], near, targets, members, max_distance_m, found)
 
 

@@ -23,19 +23,19 @@ from oms_topology.geo.geodesy import (
 )
 from oms_topology.geo.places import Places, places_of
 from oms_topology.geo.target_tree import TargetTree, in_space
+from oms_topology.geo.threads import in_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oms_topology.geo.coordinates import Positions
 
-__all__ = ["LONGEST_LIMIT_M", "Nearest", "measured_m", "nearest_points", "workers_for"]
+__all__ = ["LONGEST_LIMIT_M", "Nearest", "measured_m", "nearest_points"]
 
 LONGEST_LIMIT_M: Final = 10_000_000.0
 """Up to here the bound is proven, with room to spare."""
 
-_CHUNK: Final = 262_144
-_ALONE: Final = 20_000  # fewer are asked sooner than a second thread has started
+_CHUNK: Final = 65_536
 
 
 class Nearest(NamedTuple):
@@ -120,21 +120,18 @@ def _nearest_of_places(asked: Places, targets: TargetTree, max_distance_m: float
     found = Nearest.nothing(count)
     if not len(targets.rank):
         return found
-    for begin in range(0, count, _CHUNK):
-        part = slice(begin, begin + _CHUNK)
-        _search(asked.part(part), targets, max_distance_m, found.part(part), workers_for(count))
+
+    def answer(part: slice) -> None:
+        _search(asked.part(part), targets, max_distance_m, found.part(part))
+
+    in_parts(answer, count, _CHUNK)
     return found
 
 
-def workers_for(count: int) -> int:
-    """How many threads answer that many questions soonest; -1 for one per processor."""
-    return -1 if count > _ALONE else 1
-
-
-def _search(asked: Places, targets: TargetTree, max_distance_m: float, found: Nearest, workers: int) -> None:
+def _search(asked: Places, targets: TargetTree, max_distance_m: float, found: Nearest) -> None:
     """Fill in what is found for some places."""
     at_m = in_space(asked)
-    places, chords_m = targets.nearest(at_m, 2, max_distance_m + ROUNDING_M, workers)
+    places, chords_m = targets.nearest(at_m, 2, max_distance_m + ROUNDING_M)
     place = places[:, 0]
     first_m, second_m = np.ascontiguousarray(chords_m.T)
     farthest_m = np.where(np.isinf(second_m), first_m, second_m)
@@ -153,7 +150,7 @@ def _search(asked: Places, targets: TargetTree, max_distance_m: float, found: Ne
 
     if len(doubtful := np.flatnonzero(is_open)):
         chord_m = np.minimum(geodesic_at_most_m(farthest_m[doubtful]), max_distance_m) + ROUNDING_M
-        row, place = targets.within(at_m[doubtful], chord_m, workers)
+        row, place = targets.within(at_m[doubtful], chord_m)
         _measure(asked, doubtful[row], place, targets, max_distance_m, found)
 
 

@@ -6,8 +6,6 @@ lengths come from `pieces`, and are good to 0.1 micrometres; what is farther awa
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,10 +17,9 @@ from oms_topology.geo.line_blocks import two_nearest_lines_by_blocks
 from oms_topology.geo.line_tree import LineTree
 from oms_topology.geo.pieces import NEAR_M, feet_m, to_degrees
 from oms_topology.geo.places import places_of
+from oms_topology.geo.threads import in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from oms_topology.geo.coordinates import Positions
@@ -138,21 +135,13 @@ def _by_threads(
     table = np.column_stack([part.T for part in lines.pieces[:4]])
     tree = (table, lines.rank, lines.group, lines.number, *boxes)
 
-    def answer(begin: int) -> None:
-        part = slice(begin, begin + _CHUNK)
+    def answer(part: slice) -> None:
         here = np.ascontiguousarray(at_m[:, part])
         into = piece[part], length_m[part], second_m[part]
         two_nearest_lines(here, group[part], float(limit_m), tie_m, *tree, *into)
 
-    _in_parts(answer, count)
+    in_parts(answer, count, _CHUNK)
     return piece, length_m, second_m
-
-
-def _in_parts(answer: Callable[[int], None], count: int) -> None:
-    """Answer part after part from where each begins, on all processors."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-        for _ in threads.map(answer, range(0, count, _CHUNK)):
-            pass
 
 
 def _told(
@@ -161,13 +150,12 @@ def _told(
     """Turn pieces into lines and feet, and infinity into NaN, place by place."""
     target, foot_deg = np.full(len(piece), -1), np.full((2, len(piece)), np.nan)
 
-    def answer(begin: int) -> None:
-        part = slice(begin, begin + _CHUNK)
-        found = begin + np.flatnonzero(piece[part] >= 0)
+    def answer(part: slice) -> None:
+        found = part.start + np.flatnonzero(piece[part] >= 0)
         target[found] = tree.pieces.line[piece[found]]
         foot_deg[0, found], foot_deg[1, found] = to_degrees(feet_m(at_m[:, found], tree.pieces, piece[found]))
 
-    _in_parts(answer, len(piece))
+    in_parts(answer, len(piece), _CHUNK)
     length_m[np.isinf(length_m)] = np.nan
     second_m[np.isinf(second_m)] = np.nan
     return target, length_m, second_m, foot_deg[0], foot_deg[1]

@@ -85,9 +85,7 @@ class TargetTree:
         # A tree split at medians answers no sooner than one split in the middle.
         self._tree = KDTree(in_space(places), leafsize=16, balanced_tree=False)
 
-    def nearest(
-        self, at_m: Floats, count: int, chord_m: float, workers: int
-    ) -> tuple[NDArray[np.intp], Floats]:
+    def nearest(self, at_m: Floats, count: int, chord_m: float) -> tuple[NDArray[np.intp], Floats]:
         """Give the nearest places by chord and their chords, shapes (n, count).
 
         Parameters
@@ -98,8 +96,6 @@ class TargetTree:
             How many, at least two.
         chord_m : float
             How far at most.
-        workers : int
-            How many threads; -1 for one per processor.
 
         Returns
         -------
@@ -107,14 +103,12 @@ class TargetTree:
             Places, nearest first, and chords in metres. Where there is none, the number of places and
             infinity.
         """
-        chords_m, places = self._tree.query(at_m, k=count, distance_upper_bound=chord_m, workers=workers)
+        chords_m, places = self._tree.query(at_m, k=count, distance_upper_bound=chord_m)
         return np.asarray(places), np.asarray(chords_m)
 
-    def within(
-        self, at_m: Floats, chord_m: Floats, workers: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def within(self, at_m: Floats, chord_m: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Give all places within each row's chord, as pairs of row and place."""
-        balls = self._tree.query_ball_point(at_m, chord_m, workers=workers, return_sorted=False)
+        balls = self._tree.query_ball_point(at_m, chord_m, return_sorted=False)
         rows = np.repeat(np.arange(len(at_m)), [len(ball) for ball in balls])
         return rows, np.fromiter(chain.from_iterable(balls), dtype=np.intp, count=len(rows))
 
