@@ -111,13 +111,16 @@ def _in_groups(work: StepWork, targets: Columns) -> Columns:
 
 
 def network_bounds(work: StepWork) -> Bounds | None:
-    """Give the box of all positions but the outermost hundredth on each side, and half a degree more."""
+    """Give the box of all positions but the outermost tenth on each side, and half a degree more.
+
+    Swapped positions, if fewer than a tenth, do not widen it; sound ones beyond it are not taken for swapped.
+    """
     at = _columns(work, query("links", "positions").rstrip(";"), "longitude", "latitude")
     sound = position_status(at["longitude"], at["latitude"], np.zeros(len(at["longitude"]), np.bool_)) == 0
     if not sound.any():
         return None
     (west, east), (south, north) = (
-        np.quantile(at[name][sound], (0.01, 0.99), method="nearest") for name in ("longitude", "latitude")
+        np.quantile(at[name][sound], (0.1, 0.9), method="nearest") for name in ("longitude", "latitude")
     )
     margin = _NOWHERE_NEAR_DEG
     return Bounds(float(west - margin), float(south - margin), float(east + margin), float(north + margin))

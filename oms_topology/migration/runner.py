@@ -37,6 +37,7 @@ _SESSION = """
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL work_mem = '192MB'; SET LOCAL jit = off;
     SET LOCAL maintenance_work_mem = '256MB'; SET LOCAL client_min_messages = warning;
+    SET LOCAL oms_topology.keeps_mappings = 'on';
 """
 _UNFINISHED = (
     "SELECT run_no, limits, started_at FROM oms_topology.migration_run"

@@ -266,7 +266,7 @@ def make_town(n_meters: int, seed: int = 0) -> Town:
     calls[np.flatnonzero(crowded & ~unknown)[:2]] = Call.EXACT  # so that the smallest town has both kinds
     shared = np.flatnonzero(crowded & (calls != Call.NONE))
     customer[shared] = np.where(np.arange(len(shared)) % 4 == 1, Customer.PHONE_SHARED, Customer.PHONE)
-    customer[(customer == Customer.PLACE) & (place > Place.BETWEEN_TWO)] = Customer.NONE
+    customer[(customer == Customer.PLACE) & (place != Place.RIGHT)] = Customer.NONE
     # A meter that only KAIFA or a caller knows has neither place nor building in any registry.
     customer[unknown & ~np.isin(customer, (Customer.PHONE, Customer.PHONE_SHARED))] = Customer.NONE
     return Town(

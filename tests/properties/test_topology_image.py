@@ -13,7 +13,13 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -71,6 +77,28 @@ SUBSTATION_MAPPINGS = """
     FROM network_substation_meters x
     JOIN oms_meters m ON m.id = x.meter_id JOIN network_substations s ON s.id = x.substation_id
     ORDER BY x.created_at, s.substation_id COLLATE "C"
+"""
+# Where the registry and the mappings say different things of a meter; see 65_two_truths.sql.
+UNEQUAL = """
+    SELECT m.meter_number
+    FROM oms_meters m LEFT JOIN network_feeders f ON f.id = m.feeder_id
+    WHERE (m.feeder_id IS NOT NULL AND m.substation_id IS DISTINCT FROM f.substation_id)
+       OR (m.feeder_id IS NOT NULL AND NOT EXISTS
+              (SELECT FROM network_feeder_meters x WHERE x.meter_id = m.id AND x.feeder_id = m.feeder_id))
+       OR (m.feeder_id IS NULL AND m.dp_id IS NULL AND EXISTS
+              (SELECT FROM network_feeder_meters x WHERE x.meter_id = m.id))
+       OR (m.substation_id IS NOT NULL AND NOT EXISTS
+              (SELECT FROM network_substation_meters x WHERE x.meter_id = m.id
+               AND x.substation_id = m.substation_id AND x.feeder_id IS NOT DISTINCT FROM m.feeder_id))
+       OR (m.substation_id IS NULL AND EXISTS
+              (SELECT FROM network_substation_meters x WHERE x.meter_id = m.id))
+       OR (m.feeder_id IS NOT NULL AND EXISTS
+              (SELECT FROM network_substation_meters x WHERE x.meter_id = m.id
+               AND x.substation_id NOT IN (SELECT n.substation_id
+                   FROM network_feeder_meters y JOIN network_feeders n ON n.id = y.feeder_id
+                   WHERE y.meter_id = m.id)))
+    UNION ALL
+    SELECT meter_id::text FROM network_substation_meters WHERE priority = 3 GROUP BY 1 HAVING count(*) > 3
 """
 IMAGE = """
     SELECT d.kind, d.code, m.meter_number, x.is_alternate
@@ -198,6 +226,14 @@ class OldServices(RuleBasedStateMachine):
     def run(self, statement: str, **parameters: Any) -> None:
         self.session.execute(statement, parameters)
 
+    @invariant()
+    def both_truths_are_equal(self) -> None:
+        """After each statement, not only when somebody settles; for a feeder that moved, at the commit."""
+        self.session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        self.session.execute("SET CONSTRAINTS ALL DEFERRED")
+        assert self.session.execute(UNEQUAL).fetchall() == []
+        assert self.session.execute("SELECT count(*) FROM oms_topology.moved_meter").fetchone() == (0,)
+
     @initialize()
     def start(self) -> None:
         self.session.rollback()
@@ -320,17 +356,67 @@ class OldServices(RuleBasedStateMachine):
         )
 
     @rule(
-        meters=some(METERS_USED), substations=some(SUBSTATIONS), priority=st.sampled_from([1, 3, 3, 4, None])
+        meters=some(METERS_USED),
+        substations=some(SUBSTATIONS),
+        feeder=one(FEEDERS),
+        priority=st.sampled_from([1, 3, 3, 4, None]),
     )
-    def map_substations(self, meters: list[str], substations: list[str], priority: int | None) -> None:
+    def map_substations(
+        self, meters: list[str], substations: list[str], feeder: str | None, priority: int | None
+    ) -> None:
         self.run(
-            "INSERT INTO network_substation_meters (meter_id, substation_id, priority)"
-            " SELECT m.id, s.id, %(priority)s::integer FROM oms_meters m, network_substations s"
+            "INSERT INTO network_substation_meters (meter_id, substation_id, feeder_id, priority)"
+            " SELECT m.id, s.id, f.id, %(priority)s::integer FROM oms_meters m, network_substations s"
+            " LEFT JOIN network_feeders f ON f.feeder_id = %(feeder)s"
             " WHERE m.meter_number = ANY (%(meters)s) AND s.substation_id = ANY (%(substations)s)"
             " ON CONFLICT (substation_id, meter_id) DO UPDATE SET priority = excluded.priority",
             meters=meters,
             substations=substations,
+            feeder=feeder,
             priority=priority,
+        )
+
+    @rule(
+        meters=some(METERS_USED), feeder=one(FEEDERS), substation=st.sampled_from(["as it is", *SUBSTATIONS])
+    )
+    def relink(self, meters: list[str], feeder: str | None, substation: str) -> None:
+        """One side of the registry alone."""
+        self.run(
+            "UPDATE oms_meters SET feeder_id = (SELECT id FROM network_feeders WHERE feeder_id = %(feeder)s)"
+            " WHERE meter_number = ANY (%(meters)s)"
+            if substation == "as it is"
+            else "UPDATE oms_meters SET substation_id ="
+            " (SELECT id FROM network_substations WHERE substation_id = %(substation)s)"
+            " WHERE meter_number = ANY (%(meters)s)",
+            meters=meters,
+            feeder=feeder,
+            substation=substation,
+        )
+
+    @rule(meter=st.sampled_from(METERS_USED), substation=st.sampled_from(SUBSTATIONS), feeder=one(FEEDERS))
+    def move_mappings(self, meter: str, substation: str, feeder: str | None) -> None:
+        """A mapping is made to say something else, where that is free."""
+        self.run(
+            "UPDATE network_substation_meters x SET substation_id = s.id,"
+            " feeder_id = (SELECT id FROM network_feeders WHERE feeder_id = %(feeder)s)"
+            " FROM network_substations s WHERE s.substation_id = %(substation)s AND x.id ="
+            "  (SELECT y.id FROM network_substation_meters y JOIN oms_meters m ON m.id = y.meter_id"
+            "   WHERE m.meter_number = %(meter)s ORDER BY y.created_at, y.id LIMIT 1)"
+            " AND NOT EXISTS (SELECT FROM network_substation_meters z"
+            "  WHERE z.meter_id = x.meter_id AND z.substation_id = s.id AND z.id <> x.id)",
+            meter=meter,
+            substation=substation,
+            feeder=feeder,
+        )
+        self.run(
+            "UPDATE network_feeder_meters x SET feeder_id = f.id"
+            " FROM network_feeders f WHERE f.feeder_id = %(feeder)s AND x.id ="
+            "  (SELECT y.id FROM network_feeder_meters y JOIN oms_meters m ON m.id = y.meter_id"
+            "   WHERE m.meter_number = %(meter)s ORDER BY y.priority, y.id LIMIT 1)"
+            " AND NOT EXISTS (SELECT FROM network_feeder_meters z"
+            "  WHERE z.meter_id = x.meter_id AND z.feeder_id = f.id)",
+            meter=meter,
+            feeder=feeder,
         )
 
     @rule(

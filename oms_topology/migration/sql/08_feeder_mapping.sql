@@ -9,6 +9,9 @@ WHERE m.feeder_id IS NOT NULL AND COALESCE(m.status, 'active') = 'active'
                   WHERE f.meter_id = m.id AND f.feeder_id = m.feeder_id)
 ORDER BY m.meter_no;
 
+-- tally: contradicting_mappings_quarantined
+SELECT quarantined FROM oms_topology.align_supplies();
+
 -- tally: active_meters_mapped
 SELECT count(DISTINCT f.meter_id) FROM public.network_feeder_meters f
 JOIN public.oms_meters m ON m.id = f.meter_id AND m.feeder_id = f.feeder_id AND COALESCE(m.status, 'active') = 'active';

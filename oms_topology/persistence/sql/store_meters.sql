@@ -1,4 +1,6 @@
 -- Meters with the place they have in the preorder, their customers, and the mappings that say the same.
+-- Both truths are written here, and equal.
+SELECT set_config('oms_topology.keeps_mappings', 'on', true);
 ANALYZE new_meter;
 ANALYZE oms_topology.device;
 
@@ -12,7 +14,7 @@ WITH stored AS (
     INSERT INTO public.oms_meters AS m
         (meter_number, customer_id, substation_id, feeder_id, dp_id, location_lat, location_lng,
          device_no, listed_device_no, segment_no, position_no, device_is_explicit, supply_is_stale)
-    SELECT n.meter_number, c.id, s.id, f.id, p.id, n.map_latitude, n.map_longitude,
+    SELECT n.meter_number, c.id, COALESCE(f.substation_id, s.id), f.id, p.id, n.map_latitude, n.map_longitude,
            d.device_no, COALESCE(d.device_no, -1), d.segment_no, d.position_no, d.device_no IS NOT NULL, false
     FROM new_meter n
     LEFT JOIN new_device nd ON nd.row_no = n.device_row
@@ -94,5 +96,13 @@ WITH gone AS (
 )
 UPDATE public.oms_meters m SET supply_is_stale = true
 FROM (SELECT meter_no FROM gone UNION SELECT meter_no FROM given) c WHERE m.meter_no = c.meter_no;
+
+-- Mappings of meters that were there before may still say what they were.
+SELECT oms_topology.align_supplies(ARRAY(
+    SELECT m.id FROM new_meter n
+    JOIN public.oms_meters m ON m.meter_number = n.meter_number
+    JOIN public.network_substation_meters s ON s.meter_id = m.id
+    WHERE s.substation_id IS DISTINCT FROM m.substation_id OR s.feeder_id IS DISTINCT FROM m.feeder_id));
+SELECT set_config('oms_topology.keeps_mappings', 'off', true);
 
 SELECT oms_topology.settle();

@@ -39,7 +39,8 @@ def restored(engine: Engine, after: Rows) -> Rows:
     """Undo an upgrade by what it set aside: each row as it was first copied, the others as they stand."""
     with engine.connect() as connection:
         copies = connection.exec_driver_sql(
-            'SELECT table_name, "row" FROM oms_topology.set_aside ORDER BY set_aside_no DESC'
+            "SELECT 'network_substation_meters', \"row\" FROM oms_topology.quarantined_mapping"
+            ' UNION ALL (SELECT table_name, "row" FROM oms_topology.set_aside ORDER BY set_aside_no DESC)'
         ).all()
     undone = {table: dict(rows) for table, rows in after.items()}
     for table, row in copies:

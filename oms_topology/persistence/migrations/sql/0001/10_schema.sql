@@ -38,3 +38,20 @@ CREATE TABLE IF NOT EXISTS oms_topology.upgrade_report (
 );
 
 COMMENT ON TABLE oms_topology.upgrade_report IS 'What each upgrade found, one row per kind of trouble.';
+
+CREATE TABLE IF NOT EXISTS oms_topology.quarantined_mapping (
+    quarantine_no  bigint      GENERATED ALWAYS AS IDENTITY,
+    meter_id       uuid        NOT NULL,
+    substation_id  uuid        NOT NULL,
+    reason         text        NOT NULL,
+    "row"          jsonb       NOT NULL,
+    quarantined_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT quarantined_mapping_pkey PRIMARY KEY (quarantine_no),
+    CONSTRAINT quarantined_mapping_key UNIQUE (meter_id, substation_id, reason),
+    CONSTRAINT quarantined_mapping_reason_check CHECK (reason IN ('fan_out', 'against_feeder', 'other_feeder'))
+);
+
+COMMENT ON TABLE oms_topology.quarantined_mapping IS
+    'Rows of network_substation_meters that contradict what feeds the meter, as they were when they were first taken out; never used.';
+COMMENT ON COLUMN oms_topology.quarantined_mapping.reason IS
+    'fan_out: one of more than three of priority 3; against_feeder: to a substation that none of its feeders hangs on; other_feeder: the row stayed, and named a feeder that is not the meter''s.';

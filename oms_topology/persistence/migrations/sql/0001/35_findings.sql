@@ -1,9 +1,10 @@
--- What is suspicious but stays: told, never touched.
+-- What is suspicious but stays: told, never touched. But the old link script's fan-out, which every query would
+-- count, moves to quarantine.
 
 INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
 SELECT '0001', 'mapped_to_many_substations', 'warning',
        'Meters mapped with priority 3 to more than three substations, as the old link script does.',
-       'Such mappings are not used as supply; link the meters and delete them.',
+       'Such mappings are no supply; they stand in oms_topology.quarantined_mapping. Link the meters.',
        (array_agg(meter_number ORDER BY meter_number))[1:100], count(*)
 FROM (
     SELECT m.meter_number
@@ -14,6 +15,17 @@ FROM (
     HAVING count(*) > 3
 ) AS fanned_out
 HAVING count(*) > 0;
+
+WITH fanned_out AS (
+    SELECT meter_id FROM public.network_substation_meters WHERE priority = 3 GROUP BY meter_id HAVING count(*) > 3
+), removed AS (
+    DELETE FROM public.network_substation_meters AS sm
+    USING fanned_out
+    WHERE sm.meter_id = fanned_out.meter_id AND sm.priority = 3
+    RETURNING sm.meter_id, sm.substation_id, to_jsonb(sm) AS "row"
+)
+INSERT INTO oms_topology.quarantined_mapping (meter_id, substation_id, reason, "row")
+SELECT meter_id, substation_id, 'fan_out', "row" FROM removed ORDER BY meter_id, substation_id;
 
 INSERT INTO oms_topology.upgrade_report (revision, rule, severity, message, remedy, ids, row_count)
 SELECT '0001', 'repeated_status_event', 'warning',
