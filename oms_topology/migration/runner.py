@@ -52,6 +52,10 @@ _NOTE = (
     "INSERT INTO oms_topology.migration_step (run_no, step_no, outcome)"
     " VALUES (:run_no, :step_no, CAST(:outcome AS jsonb))"
 )
+_ALIGN_MERGED = (
+    "SELECT oms_topology.align_supplies(ARRAY(SELECT m.id FROM oms_topology.meter_merge g"
+    " JOIN public.oms_meters m ON m.meter_no IN (g.survivor_no, g.merged_no) WHERE g.merge_no = :no))"
+)
 _FINISH = (
     "UPDATE oms_topology.migration_run SET finished_at = clock_timestamp(), report = CAST(:report AS jsonb)"
     " WHERE run_no = :run_no"
@@ -137,6 +141,7 @@ def undo_merge(engine: Engine, merge_no: int) -> str:
             raise TopologyError(
                 f"There is no merge {merge_no} that could be undone; see oms_topology.meter_merge."
             )
+        connection.execute(text(_ALIGN_MERGED), {"no": merge_no})
         connection.exec_driver_sql("SELECT oms_topology.settle()")
     return str(number)
 
