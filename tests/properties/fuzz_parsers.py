@@ -10,12 +10,13 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import atheris
 
 with atheris.instrument_imports(include=["oms_topology.events"]):
     from oms_topology.errors import SignalParseError
-    from oms_topology.events import parse
+    from oms_topology.events import parse, parse_many
     from oms_topology.events.parsed_form import parsed_form
 
 SOURCES = ("scada", "onu", "kaifa", "call_center")
@@ -27,10 +28,13 @@ def one_message(message: bytes) -> None:
     """Parse it; whatever but the one error escapes, atheris reports."""
     source = SOURCES[message[0] % len(SOURCES)] if message else "onu"
     for payload in (message[1:], message[1:].decode("utf-8", "replace")):
+        many = parse_many(source, [payload], received_at=RECEIVED, zone=ZoneInfo("UTC"))
         try:
             signals = parse(source, payload, received_at=RECEIVED)
         except SignalParseError:
+            assert many.refused
             continue
+        assert len(many.forms) == len(signals)
         assert signals
         assert all(parsed_form(signal)["occurred_at"] for signal in signals)
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, defstruct
 from msgspec.json import Decoder
 from msgspec.structs import astuple
 
-from oms_topology.events.end_device_events import meaning_of_end_device_event
+from oms_topology.events.end_device_events import Meaning, meaning_of_end_device_event
 from oms_topology.events.json_text import hash_of_texts
 from oms_topology.events.kaifa import ENDED, MAX_KEY
 from oms_topology.events.kaifa_records import FLAGS
@@ -136,53 +136,35 @@ class _Records(Struct):
 
 
 _DECODERS: dict[tuple[bytes, bytes], Callable[[bytes], Any]] = {}
-_meaning = lru_cache(maxsize=256)(meaning_of_end_device_event)
+_known_meaning = lru_cache(maxsize=256)(meaning_of_end_device_event)
 _Row = list[str | None]
 
 
 def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
     """Read a head-end's message, JSON or SOAP, if it has one event and is as usual."""
-    raw = _message(payload)
-    if raw is None:
+    unwrapped = _message(payload)
+    if unwrapped is None:
         return None
-    text, envelope = raw
+    text, envelope = unwrapped
     message = _decoder_of(text)(text)
     header, event = message.header, message.payload
     if header is None or event is None or event.event_type is None:
         return None
-    kind = event.event_type if isinstance(event.event_type, str) else event.event_type.ref
-    meaning = _meaning(kind)
-    details, records = _details(message, kind), _records(message, clock)
-    assets = [mrid for mrid, *_ in records.assets if mrid is not None]
-    points = [mrid for mrid, *_ in records.usage_points if mrid is not None]
-    state = event.status.value if event.status else None
-    if (
-        not assets
-        or meaning is None
-        or (meaning.power_status is PowerStatus.OFF and state and state.lower() in ENDED)
-    ):
+    details, records = _details(message), _records(message, clock)
+    assets = [row[0] for row in records.assets if row[0] is not None]
+    meaning, key = _meaning_of(details.event_type_ref, event.status), _key(details, assets)
+    if meaning is None or key is None:
         return None
     require_usual(_texts_of(details, records, header, event), text)
-    occurred_at, sent_at = clock.times(
-        event.created_date_time, header.timestamp or message.timestamp or envelope.timestamp or None
-    )
-    digest = hash_of_texts(
-        [
-            *(event.created_date_time, kind, state, header.message_id, event.event_id),
-            *(event.severity, event.reason, str(len(assets)), *assets, str(len(points)), *points),
-            *[text for detail in _listed(event.event_details) for text in (detail.name, detail.value)],
-        ]
-    )
-    key = f"{header.message_id or ''}|{event.event_id or ''}|{','.join(assets)}"
-    if len(key) > MAX_KEY or key[:2] == "||":
-        return None
-    power, communication = meaning.power_status, meaning.communication_status
+    sent = header.timestamp or message.timestamp or envelope.timestamp or None
+    occurred_at, sent_at = clock.times(event.created_date_time, sent)
+    communication = meaning.communication_status
     form = Form(
         source_event_id=key,
-        content_hash=digest,
+        content_hash=_hash(details, records, event, assets),
         device_kind="meter",
         device_code=assets[0],
-        power_status=power.value,
+        power_status=meaning.power_status.value,
         occurred_at=occurred_at,
         sent_at=sent_at,
         details=details,
@@ -190,7 +172,35 @@ def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
         communication_status=None if communication is CommunicationStatus.UNKNOWN else communication.value,
         records=records,
     )
-    return ENCODER.encode(form), power
+    return ENCODER.encode(form), meaning.power_status
+
+
+def _meaning_of(kind: str, status: Any) -> Meaning | None:
+    meaning = _known_meaning(kind)
+    is_off = meaning is not None and meaning.power_status is PowerStatus.OFF
+    if is_off and status is not None and status.value and status.value.lower() in ENDED:
+        return None
+    return meaning
+
+
+def _key(details: _Details, assets: list[str]) -> str | None:
+    message, event = details.message_id or "", details.event_id or ""
+    key = f"{message}|{event}|{','.join(assets)}"
+    return key if assets and (message or event) and len(key) <= MAX_KEY else None
+
+
+def _hash(details: _Details, records: _Records, event: Any, assets: list[str]) -> str:
+    points = [row[0] for row in records.usage_points if row[0] is not None]
+    return hash_of_texts(
+        [
+            event.created_date_time,
+            details.event_type_ref,
+            event.status.value if event.status else None,
+            *(details.message_id, details.event_id, details.severity, details.reason),
+            *(str(len(assets)), *assets, str(len(points)), *points),
+            *[text for detail in _listed(event.event_details) for text in (detail.name, detail.value)],
+        ]
+    )
 
 
 def _message(payload: bytes) -> tuple[bytes, Envelope] | None:
@@ -234,8 +244,9 @@ def _listed(node: Any) -> list[Any]:
     return node if type(node) is list else [node]
 
 
-def _details(message: Any, kind: str) -> _Details:
+def _details(message: Any) -> _Details:
     header, event = message.header, message.payload
+    kind = event.event_type if isinstance(event.event_type, str) else event.event_type.ref
     user = header.user
     return _Details(
         message.message_type, kind, header.comment, header.correlation_id, header.source, header.message_id,
