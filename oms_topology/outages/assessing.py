@@ -11,11 +11,12 @@ import numpy as np
 from oms_topology.model import DeviceKind
 from oms_topology.outages.assessment import Alternative, Assessment, ConcludedOutage, support_of
 from oms_topology.outages.collectors import CollectorInference, Likelihoods
-from oms_topology.outages.evidence import read_reports, weigh
+from oms_topology.outages.evidence import weigh
 from oms_topology.outages.forest import METER, SupplyForest
 from oms_topology.outages.inference import ForestInference
 from oms_topology.outages.mapping import doubted
 from oms_topology.outages.rates import EvidenceRates, ReportKind
+from oms_topology.outages.reports import read_reports
 from oms_topology.outages.rules import counted_blame
 from oms_topology.outages.starts import start_of
 from oms_topology.outages.units import UNITS_PER_NAT, log_odds
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
     from oms_topology.graph.topology import Topology
     from oms_topology.model import Signal
-    from oms_topology.outages.evidence import Evidence, Report
+    from oms_topology.outages.evidence import Evidence
     from oms_topology.outages.inference import Posteriors
+    from oms_topology.outages.reports import Report
     from oms_topology.outages.rules import CorrelationRules
 
 __all__ = ["KnownEquipment", "assess"]

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oms_topology.model import DeviceReference, Signal, Source
-    from oms_topology.outages.evidence import Evidence, Report
+    from oms_topology.outages.evidence import Evidence
     from oms_topology.outages.forest import SupplyForest
     from oms_topology.outages.inference import Posteriors
     from oms_topology.outages.rates import ReportKind
+    from oms_topology.outages.reports import Report
 
 __all__ = ["Alternative", "Assessment", "ConcludedOutage", "MeterConclusion", "Support"]
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from oms_topology.outages.evidence import Report
     from oms_topology.outages.forest import SupplyForest
+    from oms_topology.outages.reports import Report
 
 __all__ = ["LearnedRate", "RateTally", "learn_rates", "learned_report", "tally_outage"]
 
@@ -89,7 +89,7 @@ def tally_outage(
     Parameters
     ----------
     reports : iterable of Report
-        As :func:`~oms_topology.outages.evidence.read_reports` gives them.
+        As :func:`~oms_topology.outages.reports.read_reports` gives them.
     forest : SupplyForest
         The nodes. Meters of the same tree that are not below the failed node count as having had power.
     failed : int
@@ -109,7 +109,7 @@ def tally_outage(
     >>> from datetime import UTC, datetime, timedelta
     >>> from oms_topology.events import parse
     >>> from oms_topology.graph.topology import Topology
-    >>> from oms_topology.outages.evidence import read_reports
+    >>> from oms_topology.outages.reports import read_reports
     >>> from oms_topology.outages.forest import SupplyForest
     >>> forest = SupplyForest.of(Topology.from_text("SS1 > DP1 > M1..M4; SS1 > DP2 > M5..M9"))
     >>> gasp = {"type": "ONU_LastGaspAlert", "timestamp": "2025-10-01T08:02:05Z",

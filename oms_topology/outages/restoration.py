@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from oms_topology.outages.evidence import Report
     from oms_topology.outages.forest import SupplyForest
+    from oms_topology.outages.reports import Report
 
 __all__ = ["Restoration", "restoration_of"]
 
@@ -68,7 +68,7 @@ def restoration_of(
     Parameters
     ----------
     reports : iterable of Report
-        As :func:`~oms_topology.outages.evidence.read_reports` gives them, in any order; those before the
+        As :func:`~oms_topology.outages.reports.read_reports` gives them, in any order; those before the
         start or after the instant are left out.
     forest : SupplyForest
         The nodes.
@@ -89,7 +89,7 @@ def restoration_of(
     >>> from datetime import UTC, datetime
     >>> from oms_topology.events import parse
     >>> from oms_topology.graph.topology import Topology
-    >>> from oms_topology.outages.evidence import read_reports
+    >>> from oms_topology.outages.reports import read_reports
     >>> from oms_topology.outages.forest import SupplyForest
     >>> forest = SupplyForest.of(Topology.from_text("SS1 > DP1 > M1..M3"))
     >>> gasp = {"type": "ONU_LastGaspAlert", "timestamp": "2025-10-01T08:02:05Z",

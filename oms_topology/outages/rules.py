@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from oms_topology.outages.evidence import Report
     from oms_topology.outages.forest import SupplyForest
+    from oms_topology.outages.reports import Report
 
 __all__ = ["CorrelationRules", "counted_blame"]
 

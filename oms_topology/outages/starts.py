@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime, timedelta
 
-    from oms_topology.outages.evidence import Report
+    from oms_topology.outages.reports import Report
 
 __all__ = ["start_of"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from oms_topology.events import parse
 from oms_topology.graph.topology import Topology
 from oms_topology.model import DeviceKind, OutageStatus
-from oms_topology.outages.evidence import Report, read_reports
 from oms_topology.outages.forest import SupplyForest
+from oms_topology.outages.reports import Report, read_reports
 from oms_topology.outages.restoration import Restoration, restoration_of
 
 if TYPE_CHECKING:
