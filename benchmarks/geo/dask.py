@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 
 import numpy as np
@@ -21,7 +22,12 @@ def compare(points: int, targets: int, rows_a_part: int) -> bool:
     alone = omt.link_nearest(place.points, place.targets, max_distance_m=LIMIT_M)
     alone_s, alone_worked_s = time.perf_counter() - began, time.process_time() - worked
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", memory_limit=0
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address=None,
+        host="127.0.0.1",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
     ) as cluster:
         workers = [psutil.Process(nanny.pid) for nanny in cluster.workers.values()]
         before = [worker.cpu_times().user for worker in workers]

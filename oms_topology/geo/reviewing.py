@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from oms_topology.geo.candidates import nearest_candidates
-from oms_topology.geo.linking import LinkStatus
+from oms_topology.geo.linking import LinkStatus, link_nearest
 from oms_topology.geo.nearest import LONGEST_LIMIT_M
-from oms_topology.geo.reading import read_points
+from oms_topology.geo.reading import has_lines, read_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,8 @@ def work_list(
     also : array of bool, optional
         but for these points, shape (n,): such as those of whom two rules say different things.
     shown : int
-        How many candidates to give for each point: the nearest ones, up to ten times the limit away.
+        How many candidates to give for each point: the nearest ones, up to ten times the limit away. Where
+        targets are lines, only the first is known.
 
     Returns
     -------
@@ -126,20 +127,32 @@ def work_list(
     rows = rows[np.lexsort((np.asarray(point_ids)[rows], confidence[rows]))]
     every = link_columns(points, links, point_ids=point_ids, target_ids=target_ids)
     listed = {name: column[rows] for name, column in every.items()}
-    found = nearest_candidates(
+    groups = None if groups is None else np.asarray(groups)[rows]
+    target, distance_m = _candidates(
         np.column_stack([listed["longitude"], listed["latitude"]]),
         targets,
         shown,
         min(links.max_distance_m * _LOOK_FARTHER, LONGEST_LIMIT_M),
-        target_ids=target_ids,
-        groups=None if groups is None else np.asarray(groups)[rows],
-        target_groups=target_groups,
+        {"target_ids": target_ids, "groups": groups, "target_groups": target_groups},
     )
     names = np.append(target_ids, "")
     for place in range(shown):
-        listed[f"candidate_{place + 1}"] = names[found.target[:, place]]
-        listed[f"candidate_{place + 1}_m"] = found.distance_m[:, place]
+        listed[f"candidate_{place + 1}"] = names[target[:, place]]
+        listed[f"candidate_{place + 1}_m"] = distance_m[:, place]
     return listed
+
+
+def _candidates(
+    points: NDArray[np.float64], targets: Any, shown: int, limit_m: float, how: dict[str, Any]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Give rows of targets and metres, shape (n, shown)."""
+    if not has_lines(targets):
+        found = nearest_candidates(points, targets, shown, limit_m, **how)
+        return found.target, found.distance_m
+    target, distance_m = np.full((len(points), shown), -1), np.full((len(points), shown), np.nan)
+    links = link_nearest(points, targets, max_distance_m=limit_m, **how)
+    target[:, 0], distance_m[:, 0] = links.target, links.distance_m
+    return target, distance_m
 
 
 def certainty(

@@ -135,3 +135,27 @@ def test_lines_are_followed_and_where_the_nearest_differs_somebody_looks(town: P
     assert listed == differ | {"m98", "m99"} | {
         row["id"] for row in rows(town / "links.csv") if not row["target"]
     }
+
+
+def test_targets_may_be_lines(town: Path) -> None:
+    feeders = {"FD1": [[35.9, 31.949], [35.91, 31.949]], "FD2": [[35.9, 31.961], [35.91, 31.961]]}
+    features = [
+        {
+            "type": "Feature",
+            "id": name,
+            "properties": {},
+            "geometry": {"type": "LineString", "coordinates": ends},
+        }
+        for name, ends in feeders.items()
+    ]
+    path = town / "feeders.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    words = ["--max-distance-m", "2000", "--output", str(town / "l.csv"), "--work-list", str(town / "w.csv")]
+    result = CliRunner().invoke(app, ["link", str(town / "meters.csv"), str(path), *words])
+    assert result.exit_code == 0, result.output
+    north = positions(town / "meters.csv")[:60, 1] > 31.955
+    nearest = [row["target"] for row in rows(town / "l.csv")[:60]]
+    assert nearest == np.where(north, "FD2", "FD1").tolist()
+    doubts = rows(town / "w.csv")
+    assert len(doubts) > 2
+    assert all(row["candidate_1"] == row["target"] for row in doubts if row["target"])
