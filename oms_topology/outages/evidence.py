@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,6 @@ from oms_topology.outages.units import UNITS_PER_NAT, log_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime, timedelta
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence", "StandingReport", "weigh"]
 
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+_CLOCKS_APART = timedelta(minutes=5)
 _MOST_OF_DEVICE = 20 * UNITS_PER_NAT
 _ABSENT = (ReportKind.LAST_GASP, ReportKind.ONU_LOSS, ReportKind.CALL)
 
@@ -171,11 +173,11 @@ class _Weighing:
     ) -> None:
         self._forest, self._rates, self._at, self._words = forest, rates, at, words
         self._live_devices = {
-            node: word.live.occurred_at
+            node: _restored(word)
             for node, word in words.items()
             if node < forest.devices and word.live and not word.losses
         }
-        self._restored: dict[int, datetime | None] = {}
+        self._restored: dict[int, tuple[datetime, datetime] | None] = {}
         self._fresh_since = self._starts()
 
     def evidence(self, equipped: Mapping[ReportKind, Collection[str]]) -> Evidence:
@@ -217,16 +219,15 @@ class _Weighing:
 
     def _standing(self, node: int, word: _Word) -> list[StandingReport]:
         rates = self._rates.reports
-        restored_at = self._restored_above(node)
+        restored = self._restored_above(node)
         is_meter = node >= self._forest.devices
         found: list[StandingReport] = []
         for kind, report in sorted(word.losses.items()):
-            is_explained = is_meter and restored_at is not None and report.occurred_at < restored_at
+            is_explained = is_meter and restored and restored[0] <= report.occurred_at < restored[1]
             weight = 0 if is_explained else rates[kind].weight
             # One silence, one weight: that no power-up has come since goes with the first of its losses.
             if is_meter and kind is not ReportKind.CALL and not found:
-                since = max(report.occurred_at, restored_at or report.occurred_at)
-                weight += self._no_power_up(since)
+                weight += self._no_power_up(max(report.occurred_at, restored[1] if restored else _NEVER))
             found.append(StandingReport(report, weight))
         if word.live and not word.losses and self._still_tells(node, word.live):
             kind = ReportKind.DEVICE if node < self._forest.devices else ReportKind.POWER_UP
@@ -252,14 +253,15 @@ class _Weighing:
         since = self._fresh_since.get(int(self._forest.tree[node]))
         return since is not None and live.occurred_at >= since
 
-    def _restored_above(self, node: int) -> datetime | None:
-        """When the newest device at or above a node said that it has supply, if one did since its loss."""
+    def _restored_above(self, node: int) -> tuple[datetime, datetime] | None:
+        """Find between which times the device above a node that came back last had no supply."""
         if not self._live_devices:
             return None
         device = node if node < self._forest.devices else int(self._forest.parent[node])
         if device not in self._restored:
             times = (self._live_devices.get(each) for each in self._forest.path(device))
-            self._restored[device] = max((time for time in times if time), default=None)
+            found = [time for time in times if time]
+            self._restored[device] = max(found, key=lambda time: time[::-1]) if found else None
         return self._restored[device]
 
     def _starts(self) -> dict[int, datetime]:
@@ -310,6 +312,17 @@ class _Weighing:
         missing = np.where(is_watched & trees, weight, 0)
         missing[[node for node, word in self._words.items() if word.losses or word.silence]] = 0
         return missing
+
+
+def _restored(word: _Word) -> tuple[datetime, datetime]:
+    """Give since when a device that has supply again had none, and until when; clocks may differ."""
+    began, ended, lost_at = _NEVER, _NEVER, _NEVER
+    for report in word.told:
+        if report.says_dead:
+            lost_at = report.occurred_at - _CLOCKS_APART if lost_at == _NEVER else lost_at
+        elif lost_at != _NEVER or ended == _NEVER:
+            began, ended, lost_at = lost_at, report.occurred_at, _NEVER
+    return began, ended
 
 
 def _last_run(times: list[datetime], pause: timedelta) -> datetime:

@@ -203,6 +203,15 @@ def test_a_meter_whose_power_up_was_lost_is_no_outage() -> None:
     assert blamed(trip + back, 60) == []
 
 
+def test_a_fuse_that_blew_before_the_feeder_tripped_is_still_blown_when_it_is_back() -> None:
+    trip = [feeder("F1", 0), *(gasp(meter, 0) for meter in numbers(1, 28))]
+    back = [feeder("F1", 30, "Energized"), *(power_up(meter, 31) for meter in numbers(1, 28))]
+    assert blamed([gasp("M29", -3000), *trip, *back], 60) == ["M29"]
+    assert blamed([gasp("M29", 0), *trip, *back], 60) == []
+    again = [feeder("F1", 50, "Energized"), gasp("M29", 40), power_up("M29", 31)]
+    assert blamed([*trip, *back, *again], 120) == ["M29"]
+
+
 def test_silence_alone_opens_no_outage_and_counts_only_after_its_delay() -> None:
     silent = [unreachable(meter, 0) for meter in numbers(10, 19)]
     watched = KnownEquipment(equipped={ReportKind.SILENCE: numbers(1, 49)})
