@@ -18,6 +18,7 @@ BENCHMARKS = (
     "benchmarks.outages.storm",
     "benchmarks.geo.nearest",
     "benchmarks.geo.lines",
+    "benchmarks.geo.from_parquet",
     "benchmarks.geo.exactness",
     "benchmarks.geo.calibration",
     "benchmarks.geo.accuracy",

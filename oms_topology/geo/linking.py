@@ -14,21 +14,23 @@ from oms_topology.geo.coordinates import (
     Bounds,
     PositionStatus,
     bounds_of,
+    position_status,
     suspected_swaps,
 )
-from oms_topology.geo.nearest import nearest_points
+from oms_topology.geo.nearest import nearest_in, nearest_points
 from oms_topology.geo.nearest_lines import nearest_lines
-from oms_topology.geo.reading import has_lines
+from oms_topology.geo.reading import has_lines, read_points
+from oms_topology.geo.target_tree import TargetTree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from oms_topology.geo.geodesy import Floats
     from oms_topology.geo.reading import Read
 
-__all__ = ["LinkStatus", "Links", "link_nearest"]
+__all__ = ["LinkStatus", "Links", "link_batches", "link_nearest"]
 
 
 class LinkStatus(IntEnum):
@@ -204,6 +206,62 @@ def link_nearest(
     within = Bounds(*bounds) if bounds else bounds_of(*asked.usable_targets)
     _tell_swaps(asked.points, links.status, within)
     return links
+
+
+def link_batches(
+    batches: Iterable[NDArray[np.float64]],
+    targets: Any,
+    *,
+    max_distance_m: float,
+    target_ids: Sequence[Any] | NDArray[Any] | None = None,
+    bounds: tuple[float, float, float, float] | None = None,
+) -> Iterator[Links]:
+    """Link points batch after batch, for more of them than the memory holds.
+
+    Parameters
+    ----------
+    batches : iterable of array of float
+        Shapes (n, 2), longitude and latitude in degrees; each is read when its turn comes.
+    targets, max_distance_m, target_ids, bounds
+        As in `link_nearest`; targets are points.
+
+    Yields
+    ------
+    Links
+        For each batch, with the bytes that `link_nearest` gives for its points.
+
+    Raises
+    ------
+    GeometryError, ValueError
+        As in `link_nearest`.
+
+    Notes
+    -----
+    The tree of the targets is made once: about 150 bytes and two microseconds each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batches = (np.array([[longitude, 31.95]]) for longitude in (35.9, 36.9))
+    >>> list(link_batches(batches, np.array([[35.901, 31.95]]), max_distance_m=500))
+    [Links(1 linked), Links(1 too_far)]
+    """
+    check_limit(max_distance_m)
+    nobody = np.empty((0, 2))
+    known = asked_of_points(nobody, targets, target_ids, None, None)
+    tree = TargetTree(known.usable_targets, known.target_rank)
+    within = Bounds(*bounds) if bounds else bounds_of(*known.usable_targets)
+    choice = np.append(known.choice, -1)
+    for batch in batches:
+        read = read_points(batch, "points")
+        links = _nothing_linked(
+            position_status(*read), known.target_status, max_distance_m, DEFAULT_POSITION_ERROR_M
+        )
+        usable = np.flatnonzero(links.status == LinkStatus.LINKED)
+        found = nearest_in(tree, read.positions(usable), max_distance_m=max_distance_m)
+        _fill(links, usable, choice[found.target], found.distance_m, found.second_distance_m)
+        _tell_swaps(read, links.status, within)
+        yield links
 
 
 def _linked_to_lines(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from oms_topology.geo.coordinates import Positions
 
-__all__ = ["LONGEST_LIMIT_M", "Nearest", "measured_m", "nearest_points"]
+__all__ = ["LONGEST_LIMIT_M", "Nearest", "measured_m", "nearest_in", "nearest_points"]
 
 LONGEST_LIMIT_M: Final = 10_000_000.0
 """Up to here the bound is proven, with room to spare."""
@@ -109,8 +109,32 @@ def nearest_points(
     >>> found.target, found.distance_m.round(3), found.second_distance_m.round(3)
     (array([ 1, -1]), array([94.544,    nan]), array([283.633,     nan]))
     """
-    asked = places_of(*points, group)
     tree = TargetTree(targets, target_rank, target_group)
+    return nearest_in(tree, points, max_distance_m=max_distance_m, group=group)
+
+
+def nearest_in(
+    tree: TargetTree,
+    points: Positions,
+    *,
+    max_distance_m: float,
+    group: NDArray[np.intp] | None = None,
+) -> Nearest:
+    """Answer as `nearest_points` does, from a tree that was made before.
+
+    Parameters
+    ----------
+    tree : TargetTree
+        Of all targets; with groups if ``group`` is given.
+    points, max_distance_m, group
+        As in `nearest_points`.
+
+    Returns
+    -------
+    Nearest
+        The bytes that `nearest_points` gives.
+    """
+    asked = places_of(*points, group)
     target, distance_m, second_m = _nearest_of_places(asked, tree, max_distance_m)
     return Nearest(asked.to_rows(target), asked.to_rows(distance_m), asked.to_rows(second_m))
 
