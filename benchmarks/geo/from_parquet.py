@@ -61,9 +61,9 @@ def main() -> None:
         written(paths[1], targets, side_deg, 2)
         command = [sys.executable, "-c", _LINK, *map(str, paths)]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"{points:,} points, {targets:,} targets: {told['counts']}")
     print(
-        f"{points:,} points, {targets:,} targets: {told['wall_s']:.1f} s, processors {told['processor_s']:.1f} s,"
-        f" largest {told['largest_mb']:,.0f} MB; {told['counts']}"
+        f"{told['wall_s']:.1f} s, processors {told['processor_s']:.1f} s, largest {told['largest_mb']:,.0f} MB"
     )
 
 
