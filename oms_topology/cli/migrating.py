@@ -60,6 +60,10 @@ def migrate(
     customer_m: Annotated[float, typer.Option(help="Limit where neither phone nor building says it.")] = (
         _DEFAULTS.customer_m
     ),
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler link; same answer."),
+    ] = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,7 +85,7 @@ def migrate(
         with _progress(as_json=as_json) as tell:
             # Limits that nobody asked for do not part this run from one that was broken off.
             asked = None if limits == _DEFAULTS else limits
-            result = db.migrate_legacy(dry_run=dry_run, limits=asked, progress=tell)
+            result = db.migrate_legacy(dry_run=dry_run, limits=asked, progress=tell, scheduler=scheduler)
     if report is not None:
         _write_page(report, result)
     if as_json:

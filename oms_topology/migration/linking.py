@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from oms_topology.geo.coordinates import Bounds, position_status, suspected_swaps
 from oms_topology.geo.geodesy import geodesic_m
-from oms_topology.geo.linking import LinkStatus, link_nearest
+from oms_topology.geo.linking import LinkStatus
 from oms_topology.migration.copying import copy_in, copy_out
 from oms_topology.migration.queries import query
 
@@ -81,7 +81,7 @@ def _link(
     bounds: Bounds | None,
     is_ambiguous_at_tie: bool,
 ) -> None:
-    links = link_nearest(
+    links = work.linker(
         np.column_stack((points["longitude"], points["latitude"])),
         np.column_stack((targets["longitude"], targets["latitude"])),
         max_distance_m=max_distance_m,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from oms_topology.errors import ConflictError, TopologyError
+from oms_topology.geo.linking import link_nearest
 from oms_topology.migration.plan import STEPS, LinkLimits, MigrationPlan
 from oms_topology.migration.report import MigrationReport, StepOutcome
 from oms_topology.migration.steps import run_step
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from oms_topology.geo.linking import Links
     from oms_topology.migration.plan import MigrationStep
 
 __all__ = ["migrate", "undo_merge"]
@@ -68,6 +70,7 @@ def migrate(
     dry_run: bool = False,
     limits: LinkLimits | None = None,
     progress: Callable[[MigrationStep, float], None] | None = None,
+    linker: Callable[..., Links] = link_nearest,
 ) -> MigrationReport:
     """Make one registry of the four providers' tables, in ten steps.
 
@@ -85,6 +88,8 @@ def migrate(
         How far links by place may reach; those of the run that was broken off, else the defaults.
     progress : callable, optional
         Called with a step and the share of it that is done, from 0.0 to 1.0.
+    linker : callable
+        Links by place; anything that answers as `link_nearest` does, such as the workers of a scheduler.
 
     Returns
     -------
@@ -109,7 +114,7 @@ def migrate(
     tell = progress or (lambda _step, _share: None)
     with translated_errors(), _alone(engine) as connection:
         run = _dry_run if dry_run else _run
-        return run(connection, limits, tell)
+        return run(connection, limits, linker, tell)
 
 
 def undo_merge(engine: Engine, merge_no: int) -> str:
@@ -166,20 +171,26 @@ def _alone(engine: Engine) -> Iterator[Connection]:
 
 
 def _dry_run(
-    connection: Connection, limits: LinkLimits | None, tell: Callable[[MigrationStep, float], None]
+    connection: Connection,
+    limits: LinkLimits | None,
+    linker: Callable[..., Links],
+    tell: Callable[[MigrationStep, float], None],
 ) -> MigrationReport:
     started_at = datetime.now(UTC)
     plan = MigrationPlan(limits=limits or LinkLimits())
     with connection.begin() as transaction:
         connection.exec_driver_sql(_SESSION)
-        outcomes = [_do(connection, step, plan.limits, tell) for step in STEPS]
+        outcomes = [_do(StepWork(connection, plan.limits, linker), step, tell) for step in STEPS]
         report = _report(connection, plan, started_at, outcomes, dry_run=True)
         transaction.rollback()
     return report
 
 
 def _run(
-    connection: Connection, limits: LinkLimits | None, tell: Callable[[MigrationStep, float], None]
+    connection: Connection,
+    limits: LinkLimits | None,
+    linker: Callable[..., Links],
+    tell: Callable[[MigrationStep, float], None],
 ) -> MigrationReport:
     with connection.begin():
         run = connection.execute(text(_UNFINISHED)).one_or_none()
@@ -195,7 +206,7 @@ def _run(
             outcomes.append(replace(outcome_of(done[step.number]), was_resumed=True))
             tell(step, 1.0)
         else:
-            outcomes.append(_do_and_note(connection, run.run_no, step, plan.limits, tell))
+            outcomes.append(_do_and_note(StepWork(connection, plan.limits, linker), run.run_no, step, tell))
     with connection.begin():
         connection.exec_driver_sql(_SESSION)
         report = _report(connection, plan, run.started_at, outcomes, dry_run=False)
@@ -205,17 +216,14 @@ def _run(
 
 
 def _do_and_note(
-    connection: Connection,
-    run_no: int,
-    step: MigrationStep,
-    limits: LinkLimits,
-    tell: Callable[[MigrationStep, float], None],
+    work: StepWork, run_no: int, step: MigrationStep, tell: Callable[[MigrationStep, float], None]
 ) -> StepOutcome:
+    connection = work.connection
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with translated_errors(), connection.begin():
                 connection.exec_driver_sql(_SESSION)
-                outcome = _do(connection, step, limits, tell)
+                outcome = _do(StepWork(connection, work.limits, work.linker), step, tell)
                 note = {"run_no": run_no, "step_no": step.number, "outcome": json.dumps(asdict(outcome))}
                 connection.execute(text(_NOTE), note)
         except ConflictError:
@@ -227,16 +235,10 @@ def _do_and_note(
     raise AssertionError  # the loop ends by return or raise
 
 
-def _do(
-    connection: Connection,
-    step: MigrationStep,
-    limits: LinkLimits,
-    tell: Callable[[MigrationStep, float], None],
-) -> StepOutcome:
+def _do(work: StepWork, step: MigrationStep, tell: Callable[[MigrationStep, float], None]) -> StepOutcome:
     tell(step, 0.0)
-    work = StepWork(connection, limits)
     run_step(step.name, work, lambda share: tell(step, share))
-    connection.exec_driver_sql("DISCARD TEMP")  # the steps of a dry run share a transaction
+    work.connection.exec_driver_sql("DISCARD TEMP")  # the steps of a dry run share a transaction
     tell(step, 1.0)
     return StepOutcome(step.number, step.name, step.title, work.counts, tuple(work.findings))
 

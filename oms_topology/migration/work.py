@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oms_topology.geo.linking import link_nearest
 from oms_topology.migration.queries import statements
 from oms_topology.model import Finding, FindingSeverity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
+    from oms_topology.geo.linking import Links
     from oms_topology.migration.plan import LinkLimits
 
 __all__ = ["StepWork"]
@@ -30,6 +32,8 @@ class StepWork:
         In a transaction.
     limits : LinkLimits
         How far links by place may reach.
+    linker : callable
+        Links by place: `link_nearest`, or what gives the same answer elsewhere.
     counts : dict of str to int
         What was counted.
     findings : list of Finding
@@ -38,6 +42,7 @@ class StepWork:
 
     connection: Connection
     limits: LinkLimits
+    linker: Callable[..., Links] = link_nearest
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

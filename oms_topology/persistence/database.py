@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -160,6 +161,7 @@ class Database:
         dry_run: bool = False,
         limits: LinkLimits | None = None,
         progress: Callable[[MigrationStep, float], None] | None = None,
+        scheduler: str | None = None,
     ) -> MigrationReport:
         """Make one registry of the four providers' tables, in ten steps that can be run again at any time.
 
@@ -171,6 +173,8 @@ class Database:
             How far links by place may reach.
         progress : callable, optional
             Called with a step and the share of it that is done.
+        scheduler : str, optional
+            Address of a Dask scheduler whose workers shall link by place; the answer is the same.
 
         Returns
         -------
@@ -179,7 +183,12 @@ class Database:
         """
         from oms_topology.migration.runner import migrate
 
-        return migrate(self.engine, dry_run=dry_run, limits=limits, progress=progress)
+        if scheduler is None:
+            return migrate(self.engine, dry_run=dry_run, limits=limits, progress=progress)
+        from oms_topology.io.distributed import link_distributed
+
+        linker = partial(link_distributed, scheduler=scheduler)
+        return migrate(self.engine, dry_run=dry_run, limits=limits, progress=progress, linker=linker)
 
     def load_network(self, *, as_of: datetime | int | None = None) -> NetworkColumns:
         """Read the whole network into columns; about a second per million meters.
