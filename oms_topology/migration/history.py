@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["record_history"]
 
-_BATCH = 20_000
+_BATCH = 2_000
 _ZONE = text("SELECT time_zone FROM oms_topology.source_setting WHERE source = 'onu'")
 _UNUSABLE = (
     "onu_event_unusable | Stored ONU events from which nothing follows: neither the message nor its columns"

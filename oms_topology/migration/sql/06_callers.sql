@@ -2,6 +2,7 @@
 -- has, gets that caller for its customer. The customer's code is made from the phone and does not show it.
 
 -- do: callers who are nobody's customer yet
+ANALYZE link_decision;
 CREATE TEMP TABLE new_customer ON COMMIT DROP AS
 SELECT c.meter_no, 'CALLER_' || left(encode(sha256(convert_to(c.phone, 'UTF8')), 'hex'), 16) AS customer_code, c.phone
 FROM (SELECT meter_no, min(phone) AS phone FROM caller GROUP BY meter_no HAVING count(*) = 1) c
