@@ -29,6 +29,7 @@ class Clock:
     def __init__(self, home: Path) -> None:
         self._server = (home / "data" / "postmaster.pid").read_text().split()[0]
         self._begun = (0.0, 0.0)
+        self._ticks: dict[str, int] = {}
         self.seconds: dict[str, dict[str, float]] = {}
 
     def __call__(self, step: MigrationStep, share: float) -> None:
@@ -39,15 +40,14 @@ class Clock:
         self.seconds[step.name] = {"wall_s": round(wall_s, 2), "cpu_s": round(cpu_s, 2)}
 
     def _cpu_s(self) -> float:
-        ticks = 0
         for directory in Path("/proc").glob("[0-9]*"):
             try:
                 fields = (directory / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue  # it has ended meanwhile
             if fields[1] == self._server:
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / 100 + time.process_time()
+                self._ticks[directory.name] = int(fields[11]) + int(fields[12])
+        return sum(self._ticks.values()) / 100 + time.process_time()
 
 
 def measure(*, meters: int = 1_000_000, shape: str = "A") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 from sqlalchemy import text
 
 from oms_topology.geo.coordinates import Bounds, position_status, suspected_swaps
@@ -31,6 +32,10 @@ _POINTS = (
 _TARGETS = (
     "SELECT row_no, longitude, latitude FROM link_target"
     " WHERE longitude IS NOT NULL AND latitude IS NOT NULL ORDER BY row_no"
+)
+_LINES = (
+    "SELECT t.row_no, l.longitudes, l.latitudes FROM link_target t"
+    " JOIN oms_topology.feeder_line l ON l.feeder_id = t.target_id ORDER BY t.row_no, l.line_no"
 )
 _MEMBERS = "SELECT row_no, group_no FROM link_target_group ORDER BY row_no, group_no"
 _UNUSABLE = (
@@ -65,6 +70,8 @@ def link_by_place(
     )
     bounds = network_bounds(work)
     targets = _usable(work, kind, _columns(work, _TARGETS, "row_no", "longitude", "latitude"), bounds)
+    if kind == "feeder":
+        targets = _with_lines(work, targets)
     free = _columns(work, _POINTS.format("true"), "meter_no", "longitude", "latitude", "group_no")
     del free["group_no"]
     _link(work, free, targets, max_distance_m, bounds, is_ambiguous_at_tie)
@@ -83,7 +90,7 @@ def _link(
 ) -> None:
     links = work.linker(
         np.column_stack((points["longitude"], points["latitude"])),
-        np.column_stack((targets["longitude"], targets["latitude"])),
+        targets.get("shape", np.column_stack((targets["longitude"], targets["latitude"]))),
         max_distance_m=max_distance_m,
         target_ids=targets["row_no"],
         bounds=bounds,
@@ -97,6 +104,20 @@ def _link(
         tied = (links.target >= 0) & (links.second_distance_m == links.distance_m)
         status[tied], target[tied] = _AMBIGUOUS, -1
     _store_found(work, points["meter_no"], target, status, links)
+
+
+def _with_lines(work: StepWork, targets: Columns) -> Columns:
+    """Give those targets their lines that have been drawn; the others stay where they are."""
+    parts: dict[int, list[Any]] = {}
+    for row_no, longitudes, latitudes in work.connection.exec_driver_sql(_LINES):
+        parts.setdefault(row_no, []).append(shapely.LineString(np.column_stack((longitudes, latitudes))))
+    if not parts:
+        return targets
+    shapes = shapely.points(targets["longitude"], targets["latitude"])
+    for place, row_no in enumerate(targets["row_no"].tolist()):
+        if row_no in parts:
+            shapes[place] = shapely.MultiLineString(parts[row_no])
+    return {**targets, "shape": shapes}
 
 
 def _in_groups(work: StepWork, targets: Columns) -> Columns:

@@ -142,3 +142,20 @@ def test_an_ambiguous_customer_is_on_the_work_list_with_the_candidates(registry:
     assert (item.meter_number, item.status) == ("M1001", "ambiguous")
     assert [candidate.code for candidate in item.candidates] == ["C1", "C2"]
     assert registry.placed("M1001")[3] is None
+
+
+def test_a_feeder_is_as_near_as_its_drawn_line(registry: Registry) -> None:
+    registry.feeder("F3", "S1")
+    registry.onu_meter("M1001", at=near(AMMAN, east_m=-1_500, north_m=30))
+    registry.database.migrate_legacy()
+    assert registry.placed("M1001")[:2] == ("S1", "F1")
+    line = [near(AMMAN, east_m=east_m) for east_m in (0.0, -1_000.0, -2_000.0)]
+    registry.run(
+        "INSERT INTO oms_topology.feeder_line (feeder_id, line_no, longitudes, latitudes)"
+        " SELECT id, 1, :x, :y FROM network_feeders WHERE feeder_id = 'F3'",
+        x=[place[0] for place in line],
+        y=[place[1] for place in line],
+    )
+    registry.database.migrate_legacy()
+    assert registry.placed("M1001")[:2] == ("S1", "F3")
+    assert registry.link("M1001", "feeder").distance_m == pytest.approx(30, abs=0.2)

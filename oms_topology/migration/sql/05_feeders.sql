@@ -18,9 +18,12 @@ ANALYZE link_decision;
 -- do: what is left, by place, within the substation
 CREATE TEMP TABLE link_target ON COMMIT DROP AS
 SELECT (row_number() OVER (ORDER BY f.feeder_id COLLATE "C") - 1)::integer AS row_no, f.id AS target_id, f.feeder_id AS code,
-       f.location_lng::double precision AS longitude, f.location_lat::double precision AS latitude,
+       CASE WHEN f.location_lat IS NULL OR f.location_lng IS NULL THEN l.longitude ELSE f.location_lng END::double precision AS longitude,
+       CASE WHEN f.location_lat IS NULL OR f.location_lng IS NULL THEN l.latitude ELSE f.location_lat END::double precision AS latitude,
        f.substation_id
 FROM public.network_feeders f
+LEFT JOIN LATERAL (SELECT longitudes[1] AS longitude, latitudes[1] AS latitude FROM oms_topology.feeder_line
+                   WHERE feeder_id = f.id ORDER BY line_no LIMIT 1) l ON true
 WHERE COALESCE(f.status, 'active') = 'active';
 CREATE TEMP TABLE link_target_group ON COMMIT DROP AS
 SELECT t.row_no, s.group_no FROM link_target t JOIN link_scope s ON s.id = t.substation_id;

@@ -16,7 +16,7 @@ $$;
 -- Merges each of the second meters into the first beside it; a meter is merged once, and no survivor is. Returns how many.
 CREATE FUNCTION oms_topology.merge_meters(p_survivor_nos integer[], p_merged_nos integer[], p_rules text[], p_evidence text[])
 RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET oms_topology.keeps_mappings = 'on' AS $$
 DECLARE
     merged_ids uuid[];
     made       bigint[];
@@ -181,7 +181,7 @@ END $$;
 -- Takes a merge back: the merged row stands again under its old ids, with what was moved away from it. The two are
 -- kept apart from then on. NULL if there is no such merge, or it is undone already; else the number of the row.
 CREATE FUNCTION oms_topology.undo_merge(p_merge_no bigint) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET oms_topology.keeps_mappings = 'on' AS $$
 DECLARE
     taken    oms_topology.meter_merge;
     old_row  public.oms_meters;
