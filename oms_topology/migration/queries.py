@@ -38,8 +38,8 @@ def statements(name: str) -> tuple[Statement, ...]:
 
     Examples
     --------
-    >>> [statement.title for statement in statements("08_feeder_mapping")]
-    ['mappings_added', 'active_meters_mapped', 'settle']
+    >>> [statement.kind for statement in statements("06_callers")]
+    ['do', 'count', 'do']
     """
     text = (files("oms_topology.migration") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     _, *parts = _MARK.split(text)
