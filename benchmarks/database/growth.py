@@ -83,6 +83,8 @@ def _fill(engine: Engine, size: int) -> None:
     }
     with engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
+        # A registry without mappings: nothing here is about them.
+        connection.exec_driver_sql("SET LOCAL oms_topology.keeps_mappings = 'on'")
         indexes = connection.exec_driver_sql(
             "SELECT 'DROP INDEX public.' || quote_ident(indexname), indexdef FROM pg_indexes"
             " WHERE schemaname = 'public' AND tablename = 'oms_meters'"

@@ -68,6 +68,8 @@ def fill_registry(engine: Engine, *, substations: int, meters_each: int, big: in
     if big:
         sizes[BIG_SUBSTATION] = big
     with engine.begin() as connection:
+        # Both sides are written here, and equal; to the deployed schema the setting says nothing.
+        connection.exec_driver_sql("SET LOCAL oms_topology.keeps_mappings = 'on'")
         for number, (code, meters) in enumerate(sizes.items()):
             values = {
                 "code": code,
