@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oms_topology.migration.report import MigrationReport, SubstationCoverage, WorkItem
 
-__all__ = ["Plane", "draw_map", "plane_of"]
+__all__ = ["Plane", "draw_map", "place_of", "plane_of"]
 
 _METRES_PER_DEGREE = 111_200.0
 _NARROWEST_M = 300.0
-_OUTLIERS = 0.05
+_OUTLIERS = 0.1
+_NOWHERE = ("null_island", "suspected_swap", "out_of_range", "not_a_number", "no_position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,13 @@ class Plane:
         return max(_NARROWEST_M, 3 * farthest_m)
 
 
+def place_of(item: WorkItem) -> tuple[float, float] | None:
+    """Give the longitude and latitude of a meter; None where what stands there is no place of the network."""
+    if item.longitude is None or item.latitude is None or item.status in _NOWHERE:
+        return None
+    return item.longitude, item.latitude
+
+
 def plane_of(report: MigrationReport) -> Plane | None:
     """Lay a plane through the doubtful links, or the substations where there are none; None without places.
 
@@ -65,13 +73,9 @@ def plane_of(report: MigrationReport) -> Plane | None:
 
 def _places(report: MigrationReport) -> list[tuple[float, float]]:
     """Give the positions of the doubtful links, or else of the substations."""
-    doubtful = [(item.longitude, item.latitude) for item in report.work_list]
-    stations = [(one.longitude, one.latitude) for one in report.coverage]
-    for places in (doubtful, stations):
-        sound = [(x, y) for x, y in places if x is not None and y is not None]
-        if sound:
-            return sound
-    return []
+    doubtful = [place for item in report.work_list if (place := place_of(item))]
+    stations = ((one.longitude, one.latitude) for one in report.coverage)
+    return doubtful or [(x, y) for x, y in stations if x is not None and y is not None]
 
 
 def draw_map(report: MigrationReport, plane: Plane) -> str:
@@ -96,7 +100,7 @@ def _view(report: MigrationReport, plane: Plane) -> str:
     (west, east), (north, south) = (
         (values[cut], values[-1 - cut]) for values in (sorted(axis) for axis in zip(*spots, strict=True))
     )
-    width, height = max(east - west, 1_000.0) * 1.2, max(south - north, 1_000.0) * 1.2
+    width, height = max(east - west, 1_000.0) * 1.6, max(south - north, 1_000.0) * 1.6
     x, y = (east + west - width) / 2, (north + south - height) / 2
     return f"{x:.1f} {y:.1f} {width:.1f} {height:.1f}"
 
@@ -120,15 +124,16 @@ def _station(one: SubstationCoverage, plane: Plane) -> str:
 
 
 def _item(number: int, item: WorkItem, plane: Plane) -> str:
-    if item.longitude is None or item.latitude is None:
+    place = place_of(item)
+    if place is None:
         return ""
-    spot = plane.at(item.longitude, item.latitude)
+    spot = plane.at(*place)
     drawn = []
-    for place, one in enumerate(item.candidates):
+    for rank, one in enumerate(item.candidates):
         if one.longitude is None or one.latitude is None:
             continue
         end = plane.at(one.longitude, one.latitude)
-        is_linked = place == 0 and item.status == "linked"
+        is_linked = rank == 0 and item.status == "linked"
         drawn += [_line("to-linked" if is_linked else "to-other", spot, end), _dot("candidate", end)]
     codes = ", ".join(one.code for one in item.candidates) or "no candidate"
     kind = item.target_kind.replace("_", " ")

@@ -8,13 +8,19 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from oms_topology.viz.doubtful_map import draw_map, plane_of
+from oms_topology.viz.doubtful_map import draw_map, place_of, plane_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from oms_topology.migration.report import LinkStatistics, MigrationReport, SubstationCoverage, WorkItem
+    from oms_topology.migration.report import (
+        Candidate,
+        LinkStatistics,
+        MigrationReport,
+        SubstationCoverage,
+        WorkItem,
+    )
     from oms_topology.model import Finding
     from oms_topology.viz.doubtful_map import Plane
 
@@ -23,6 +29,16 @@ __all__ = ["migration_report_html"]
 _ENOUGH = 0.9
 _FAIR = 0.8
 _MOST_IDS = 20
+_STATUSES = (
+    "linked",
+    "explicit",
+    "ambiguous",
+    "too_far",
+    "no_candidate",
+    "no_position",
+    "null_island",
+    "suspected_swap",
+)
 
 
 def migration_report_html(report: MigrationReport) -> str:
@@ -171,7 +187,7 @@ def _sources(report: MigrationReport) -> str:
 
 def _bar(parts: Mapping[str, int], whole: int) -> str:
     pieces = (
-        f'<i class="s{place % 8}" style="width:{100 * count / whole:.2f}%"'
+        f'<i class="{_colour(said, place)}" style="width:{100 * count / whole:.2f}%"'
         f' title="{escape(_words(said))}: {count:,}"></i>'
         for place, (said, count) in enumerate(parts.items())
         if count
@@ -195,9 +211,14 @@ def _legend(counts: Mapping[str, int], *, keyed: bool = False) -> str:
         return ""
     entries = []
     for place, (said, count) in enumerate(counts.items()):
-        key = f'<i class="s{place % 8}"></i>' if keyed else ""
+        key = f'<i class="{_colour(said, place)}"></i>' if keyed else ""
         entries.append(f"<span>{key}{escape(_words(said))} {count:,}</span>")
     return f'<div class="legend">{"".join(entries)}</div>'
+
+
+def _colour(said: str, place: int) -> str:
+    """Give a status the same colour in each bar, and others one by their place."""
+    return f"s{_STATUSES.index(said) if said in _STATUSES else place % 8}"
 
 
 def _words(name: str) -> str:
@@ -225,7 +246,8 @@ def _finding(finding: Finding) -> str:
     more = " ..." if finding.count > min(len(finding.ids), _MOST_IDS) else ""
     return (
         f'<tr><td><span class="badge {tone}">{finding.severity}</span></td>{_number(finding.count)}'
-        f"<td>{escape(finding.message)}{_nothing(escape(finding.remedy))}</td><td>{shown}{more}</td></tr>"
+        f'<td class="what">{escape(finding.message)}'
+        f"{_nothing(escape(finding.remedy))}</td><td>{shown}{more}</td></tr>"
     )
 
 
@@ -272,16 +294,18 @@ def _work_list(report: MigrationReport, plane: Plane | None) -> str:
 
 def _work_row(number: int, item: WorkItem, plane: Plane | None) -> str:
     at = ""
-    if plane and item.longitude is not None and item.latitude is not None:
-        x, y = plane.at(item.longitude, item.latitude)
+    place = place_of(item)
+    if plane and place:
+        x, y = plane.at(*place)
         at = f' data-at="{x:.1f} {y:.1f} {plane.span_of(item):.1f}" data-item="item{number}"'
-    candidates = "<br>".join(
-        f"{_code(one.code)} {escape(one.name)}"
-        + ("" if one.distance_m is None else f", {one.distance_m:,.1f} m")
-        for one in item.candidates
-    )
+    candidates = "<br>".join(map(_candidate, item.candidates))
     return (
         f'<tr data-kind="{escape(item.target_kind)}"{at}><td>{_code(item.meter_number)}</td>'
         f"{_cell(_words(item.target_kind))}{_cell(_words(item.status))}{_cell(_words(item.rule or ''))}"
         f"{_number(item.confidence, 2)}<td>{candidates}</td></tr>"
     )
+
+
+def _candidate(one: Candidate) -> str:
+    away = "" if one.distance_m is None else f"{one.distance_m:,.1f} m"
+    return " ".join(part for part in (_code(one.code), escape(one.name), away) if part)

@@ -177,3 +177,17 @@ def test_a_single_meter_far_out_does_not_move_the_middle() -> None:
     plane = plane_of(replace(report, work_list=(*report.work_list, far)))
     assert plane is not None
     assert (plane.longitude_deg, plane.latitude_deg) == pytest.approx((35.9085, 31.951), abs=1e-3)
+
+
+@pytest.mark.parametrize("status", ["null_island", "suspected_swap", "out_of_range"])
+def test_what_is_no_place_of_the_network_is_listed_and_not_drawn(status: str) -> None:
+    report = report_of()
+    nowhere = replace(report.work_list[0], meter_number="LOST", status=status, longitude=0.0, latitude=0.0)
+    page = Page(migration_report_html(replace(report, work_list=(nowhere, *report.work_list))))
+    assert "LOST" in page.text
+    assert {attrs["id"] for _, attrs in page.tags if attrs.get("class") == "item"} == {
+        "item1",
+        "item2",
+        "item3",
+    }
+    assert plane_of(replace(report, work_list=(nowhere, *report.work_list))) == plane_of(report)
