@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from oms_topology.cli.common import FINDINGS, JsonOption, emit_json, screen, table
-from oms_topology.io.linking import STAGES, LinkOptions, LinkReport, link_tables
 from oms_topology.io.places import FORMATS
 from oms_topology.io.writing import WRITERS, check_ending, write_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from oms_topology.io.linking import LinkOptions, LinkReport
 
 __all__ = ["link"]
 
@@ -91,6 +92,8 @@ def link(
     Positions are columns longitude and latitude in degrees, or geometries; a file that names a projection is
     converted. 1 if fewer points are linked than --at-least says.
     """
+    from oms_topology.io.linking import LinkOptions  # what it brings along is not for every command
+
     if demand is not None and capacity is None:
         raise typer.BadParameter("goes with --capacity", param_hint="--demand")
     if sum(option is not None for option in (capacity, lines, scheduler)) > 1:
@@ -125,6 +128,8 @@ def link(
 def _linked(
     points: Path, targets: Path, lines: Path | None, options: LinkOptions, say: Callable[[str], None]
 ) -> LinkReport:
+    from oms_topology.io.linking import link_tables
+
     try:
         return link_tables(points, targets, options, lines=lines, progress=say)
     except ValueError as error:
@@ -146,6 +151,8 @@ def _write(report: LinkReport, files: dict[str, Path | None], say: Callable[[str
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
+    from oms_topology.io.linking import STAGES
+
     # On the standard error, so that the standard output holds the answer alone.
     with Progress(
         TextColumn("{task.description}"),

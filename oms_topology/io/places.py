@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from oms_topology.errors import GeometryError, MissingExtraError, SourceError
-from oms_topology.geo.shapes import points_of, shapes_of_geojson
 from oms_topology.graph.reading.tables import Table
 
 if TYPE_CHECKING:
@@ -158,6 +157,8 @@ def _read_geojson(path: Path, name: str) -> PlaceTable:
     declared = str((document.get("crs") or {}).get("properties", {}).get("name", "CRS84"))
     if not declared.endswith(_WGS84_NAMES):
         raise GeometryError(name, f"{path.name} is in {declared}; GeoJSON is in degrees of WGS84")
+    from oms_topology.geo.shapes import shapes_of_geojson
+
     rows = [_properties(feature) for feature in features]
     names = dict.fromkeys(column for row in rows for column in row)
     table = Table({column: [row.get(column) for row in rows] for column in names}, name)
@@ -208,6 +209,8 @@ def _of_geo_frame(frame: Any, name: str) -> PlaceTable:
 
 
 def _of_columns(table: Table, name: str) -> PlaceTable:
+    from oms_topology.geo.shapes import points_of
+
     for wanted in (_LONGITUDE, _LATITUDE):
         if not table.has_any(*wanted):
             raise SourceError(

@@ -161,3 +161,17 @@ def test_the_order_of_rows_decides_nothing_and_lines_know_more_than_distances() 
     agree = np.array(first) == known.target_ids[nearest]
     assert by_line.mean() > (nearest == known.link).mean()
     assert by_line[agree].mean() > by_line.mean()
+
+
+@pytest.mark.parametrize("error_m", [2.0, 5.0, 10.0, 20.0])
+def test_confidence_holds_for_lines_as_it_does_for_points(error_m: float) -> None:
+    known, rng = truth("smartds_p1uhs23"), np.random.default_rng(7)
+    how = {"max_distance_m": 500, "target_ids": known.target_ids, "position_error_m": error_m}
+    lines, told = shapely.linestrings(known.lines), []
+    for _ in range(8):
+        links = omt.link_along_lines(shaken(known.points, error_m, rng), lines, known.targets, **how)
+        told.append(np.stack([links.confidence, links.target == known.link]))
+    confidence, right = np.concatenate(told, axis=1)
+    shares = [right[confidence >= least].mean() for least in (0.5, 0.7, 0.8, 0.9)]
+    assert shares == sorted(shares)
+    assert all(share >= least for share, least in zip(shares, (0.5, 0.7, 0.8, 0.9), strict=True))
