@@ -47,6 +47,8 @@ def _level(case: Case, kind: str) -> None:
     _check(case, kind)
     batches = [fresh(case.codes(kind, _BATCH, seed)) for seed in range(case.rounds + 1)]
     report.time(name, case.meters, asked_each(net.downstream, batches), "us", goal="1 us")
+    counted = asked_each(lambda code: len(net.downstream(code)), batches)
+    report.time(f"{name}, and how many they are", case.meters, counted, "us")
     again = [fresh(case.codes(kind, _FEW) * (_BATCH // _FEW)) for _ in range(case.rounds + 1)]
     report.time(again_of(kind), case.meters, asked_each(net.downstream, again), "us", goal="1 us")
     for who, walk in case.peers.below().items():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import time
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 
-from benchmarks.graph.measuring import Timing, agree, timed
+from benchmarks.graph.measuring import Timing, agree, now, timed
 from oms_topology import Topology
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def _timed_changes(
     for changes in rounds:
         gc.collect()
         gc.disable()
-        begin = time.perf_counter()
+        begin = now()
         if ask is None:
             for what, target in changes:
                 apply(what, target)
@@ -91,7 +90,7 @@ def _timed_changes(
             for what, target in changes:
                 apply(what, target)
                 ask(target)
-        taken.append((time.perf_counter() - begin) / len(changes))
+        taken.append((now() - begin) / len(changes))
         gc.enable()
     return Timing.of(taken[1:])
 

@@ -1,10 +1,11 @@
 """Measure the graph room against the graph libraries, in one run on one machine.
 
     python -m benchmarks.graph.run [--quick] [--sizes 1000 1000000 10000000] [--only SUBJECT ...]
-                                   [--peers-python PYTHON ...] [--json FILE] [--markdown FILE]
+                                   [--peers-python PYTHON ...] [--json FILE] [--markdown FILE] [--processor]
 
 Every time is the minimum and the median of several rounds with the garbage collector off, every
-question another one than the round before. What is compared is asked of networks whose ids are
+question another one than the round before. ``--processor`` counts the processor time of the thread
+instead, where other work runs on the machine. What is compared is asked of networks whose ids are
 permuted, as they are in a real extract. Answers are held against a peer's or against plain arrays
 in the same run; a wrong one stops it. pandapower and power-grid-model-ds are looked for in this
 environment and in those of ``--peers-python`` (pandapower wants an older pandas than ours).
@@ -34,6 +35,7 @@ from benchmarks.graph import (
     validation,
 )
 from benchmarks.graph.case import Case
+from benchmarks.graph.measuring import count_processor_time
 from benchmarks.graph.networks import city, strands, with_breakers, with_transfers
 from benchmarks.graph.reporting import Report
 
@@ -59,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run, print, and write JSON and the table where asked."""
     chosen = _arguments(arguments)
     sizes = chosen.sizes or ([1_000, 20_000] if chosen.quick else [1_000, 1_000_000, 10_000_000])
+    if chosen.processor:
+        count_processor_time()
     report = Report()
     begin = time.perf_counter()
     for meters in sizes:
@@ -81,6 +85,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", help="meters in the networks, thousands")
     parser.add_argument("--only", nargs="+", choices=_SUBJECTS, default=_SUBJECTS, help="some subjects only")
     parser.add_argument("--peers-python", nargs="+", default=[], help="interpreters that have further peers")
+    parser.add_argument("--processor", action="store_true", help="processor time, not wall time")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     return parser.parse_args(arguments)
