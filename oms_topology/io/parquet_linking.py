@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oms_topology.errors import MissingExtraError, SourceError
-from oms_topology.geo.linking import link_batches
+from oms_topology.geo.linking import LinkStatus, link_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["link_parquet"]
 
 _AXES = ["longitude", "latitude"]
+_STATUS_NAMES = [
+    LinkStatus(code).name.lower() if code in list(LinkStatus) else "" for code in range(max(LinkStatus) + 1)
+]
 _COLUMNS = ["target", "distance_m", "second_distance_m", "status"]
 
 
@@ -79,15 +82,16 @@ def link_parquet(
         max_distance_m=max_distance_m,
         target_ids=offered.column(target_id).to_numpy() if target_id else None,
     )
-    kinds = pa.int64(), pa.float64(), pa.float64(), pa.string()
+    kinds = pa.int64(), pa.float64(), pa.float64(), pa.dictionary(pa.int8(), pa.string())
     schema = pa.schema(list(zip(_COLUMNS, kinds, strict=True)))
     counts: Counter[str] = Counter()
     with parquet.ParquetWriter(output, schema) as writer:
         for links in found:
             counts.update(links.counts())
-            told = links.target, links.distance_m, links.second_distance_m, links.status_names
+            told = links.target, links.distance_m, links.second_distance_m
             arrays = [pa.array(column, from_pandas=True) for column in told]
-            writer.write_table(pa.table(arrays, schema=schema))
+            status = pa.DictionaryArray.from_arrays(links.status.astype(np.int8), _STATUS_NAMES)
+            writer.write_table(pa.table([*arrays, status], schema=schema))
     return dict(counts)
 
 
