@@ -173,20 +173,39 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM weighed w
 $$;
 
+-- What the audit says of the power of meters, from p_from on: of each instant its last row does.
+CREATE FUNCTION oms_topology.audited_power(p_meter_nos integer[], p_from timestamptz)
+RETURNS TABLE (meter_no integer, at timestamptz, new_status varchar, event_type varchar, is_withdrawn boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto SET enable_seqscan = on AS $$
+DECLARE
+    ids uuid[] := ARRAY(SELECT m.id FROM public.oms_meters m WHERE m.meter_no = ANY (p_meter_nos));
+BEGIN
+    IF cardinality(ids) > 50 THEN
+        -- A plan that knows the ids hashes them; another compares each row of the open part with all of them.
+        PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
+    END IF;
+    RETURN QUERY
+    WITH audit AS MATERIALIZED (  -- by the ids alone, so that the open part, which has no index, is read once
+        SELECT e.meter_id, e.event_timestamp, e.new_status, e.event_type, e.metadata, e.created_at, e.id
+        FROM public.oms_meter_status_events e
+        WHERE e.meter_id = ANY (ids) AND e.event_timestamp >= p_from AND e.event_type IN ('power_on', 'power_off')
+    )
+    SELECT DISTINCT ON (e.meter_id, e.event_timestamp)
+           m.meter_no, e.event_timestamp, e.new_status, e.event_type, COALESCE(e.metadata ->> 'withdrawn' = 'true', false)
+    FROM audit e
+    CROSS JOIN LATERAL (SELECT m.meter_no FROM public.oms_meters m WHERE m.id = e.meter_id LIMIT 1) m
+    ORDER BY e.meter_id, e.event_timestamp, e.created_at DESC, e.id DESC;
+END $$;
+
 -- Judges the given meters anew from p_from on, after a report that came late or that their rows alone
 -- cannot decide: status, start of the present run, and the audit rows that were missing. Where the audit
 -- shows a change at an instant that has none any more, a row is appended that says so: "withdrawn".
 CREATE FUNCTION oms_topology.reassess_meters(p_meter_nos integer[], p_from timestamptz, p_signal_no bigint)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto SET enable_seqscan = on AS $$
-DECLARE
-    asked record;
 BEGIN
     PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
     ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;
-
-    SELECT array_agg(m.id) AS ids, array_agg(m.meter_no) AS meter_nos INTO asked
-    FROM public.oms_meters m WHERE m.meter_no = ANY (p_meter_nos);
 
     WITH history AS MATERIALIZED (
         SELECT h.*, lag(h.power_status) OVER meter AS before, lead(h.at) OVER meter AS until
@@ -214,16 +233,8 @@ BEGIN
                    ELSE (SELECT r.since FROM earlier_run r WHERE r.meter_no = p.meter_no) END AS since
         FROM present p
         CROSS JOIN LATERAL (SELECT m.last_power_change FROM public.oms_meters m WHERE m.meter_no = p.meter_no LIMIT 1) m
-    ), said AS MATERIALIZED (  -- what the audit says of each instant: its last row does
-        SELECT DISTINCT ON (e.meter_id, e.event_timestamp)
-               u.meter_no, e.event_timestamp AS at, e.new_status, e.event_type,
-               COALESCE(e.metadata ->> 'withdrawn' = 'true', false) AS is_withdrawn
-        FROM public.oms_meter_status_events e
-        JOIN unnest(asked.ids, asked.meter_nos) AS u (id, meter_no) ON u.id = e.meter_id
-        -- Said twice, so that the open part, which has no index, is read once and not sorted.
-        WHERE e.meter_id = ANY (asked.ids) AND e.event_timestamp >= p_from
-          AND e.event_type IN ('power_on', 'power_off')
-        ORDER BY e.meter_id, e.event_timestamp, e.created_at DESC, e.id DESC
+    ), said AS MATERIALIZED (
+        SELECT * FROM oms_topology.audited_power(p_meter_nos, p_from)
     ), truth AS (
         SELECT h.meter_no, h.at, h.power_status, h.before, h.signal_no, false AS is_withdrawn FROM history h
         WHERE h.at >= p_from AND h.power_status <> h.before

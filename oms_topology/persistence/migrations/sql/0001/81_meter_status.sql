@@ -94,6 +94,11 @@ BEGIN
     )
     SELECT array_agg(i.signal_no), array_agg(i.source_event_id), array_agg(i.content_hash)
     INTO new_nos, new_keys, new_hashes FROM inserted i;
+    IF cardinality(p_parsed) = 1 AND cardinality(new_nos) = 1 THEN
+        signal_nos := new_nos;
+        are_new := '{true}';
+        RETURN;
+    END IF;
 
     SELECT array_agg(COALESCE(i.signal_no, o.signal_no) ORDER BY g.place),
            array_agg(i.signal_no IS NOT NULL AND g.is_first ORDER BY g.place)
@@ -209,6 +214,9 @@ BEGIN
         END IF;
         results := ARRAY[oms_topology.unusable('payload', 'cannot be stored: ' || SQLSTATE)];
     END;
+    IF cardinality(results) = 1 AND NOT results[1] ? 'error' THEN
+        RETURN results;
+    END IF;
     RETURN ARRAY(
         SELECT CASE WHEN u.result ? 'error' THEN oms_topology.dead_letter(p_source, u.result -> 'error', u.raw) ELSE u.result END
         FROM unnest(results, p_raw) WITH ORDINALITY AS u (result, raw, place) ORDER BY u.place);

@@ -345,9 +345,9 @@ BEGIN
            OR o.onu_power_flag_date = u.occurred_at AND u.has_power);
 END $$;
 
--- Records what ONU messages say of their meters, places being those of p_signal_nos.
+-- Records what the ONU messages at p_wanted say of their meters; pairs of a message's place and a meter.
 CREATE FUNCTION oms_topology.sync_onu_meters(
-    p_signal_nos bigint[], p_parsed jsonb[], p_onu_nos integer[], p_places integer[], p_meter_nos integer[]
+    p_signal_nos bigint[], p_parsed jsonb[], p_onu_nos integer[], p_places integer[], p_meter_nos integer[], p_wanted integer[]
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -357,7 +357,9 @@ BEGIN
            array_agg(u.parsed ->> 'communication_status') AS communication_statuses,
            array_agg(jsonb_build_object('onu_id', p_onu_nos[u.place])) AS metadata
     INTO pair
-    FROM (SELECT f.place, f.meter_no, p_parsed[f.place] AS parsed FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)) u
+    FROM (SELECT f.place, f.meter_no, p_parsed[f.place] AS parsed
+          FROM unnest(p_places, p_meter_nos) AS f (place, meter_no)
+          JOIN unnest(p_wanted) AS w (place) ON w.place = f.place) u
     WHERE u.parsed ->> 'power_status' <> 'unknown' OR u.parsed ->> 'communication_status' IS NOT NULL;
     IF pair.signal_nos IS NOT NULL THEN
         PERFORM oms_topology.record_meter_reports(pair.signal_nos, pair.meter_nos, pair.communication_statuses, pair.metadata);
@@ -430,23 +432,29 @@ BEGIN
     FROM unnest(said.signal_nos, said.are_new, planned.results) WITH ORDINALITY AS u (signal_no, is_new, result, place)
     LEFT JOIN LATERAL (SELECT s.result FROM oms_topology.signal s WHERE NOT u.is_new AND s.signal_no = u.signal_no LIMIT 1) s ON true;
 
-    PERFORM oms_topology.mark_provisional(
-        found.registered, ARRAY(SELECT said.signal_nos[p.place] FROM unnest(found.places) WITH ORDINALITY AS p (place, at) ORDER BY p.at),
-        found.meter_nos) WHERE found.registered <> '{}';
-    PERFORM oms_topology.sync_onu_meters(said.signal_nos, p_parsed, onu_nos, array_agg(f.place), array_agg(f.meter_no))
-    FROM unnest(found.places, found.meter_nos) AS f (place, meter_no)
-    JOIN unnest(fresh.places || fresh.late_places) AS w (place) ON w.place = f.place
-    HAVING count(*) > 0;
+    IF found.registered <> '{}' THEN
+        PERFORM oms_topology.mark_provisional(
+            found.registered, ARRAY(SELECT said.signal_nos[p.place] FROM unnest(found.places) WITH ORDINALITY AS p (place, at) ORDER BY p.at),
+            found.meter_nos);
+    END IF;
+    IF found.places IS NOT NULL THEN
+        PERFORM oms_topology.sync_onu_meters(
+            said.signal_nos, p_parsed, onu_nos, found.places, found.meter_nos, fresh.places || fresh.late_places);
+    END IF;
     IF fresh.places IS NOT NULL THEN
         PERFORM oms_topology.store_onu_events(
             p_parsed, fresh.places, planned.event_nos, planned.are_known, onu_nos, planned.first_meter_ids);
         PERFORM oms_topology.flag_onus(p_parsed, fresh.places, onu_nos);
     END IF;
-    PERFORM oms_topology.join_onus(array_agg(onu_nos[f.place]), array_agg(f.meter_no))
-    FROM unnest(found.places, found.meter_nos) AS f (place, meter_no) HAVING count(*) > 0;
-    PERFORM oms_topology.complete_onu_events(
-        array_agg(said.signal_nos[w.place]), array_agg(planned.first_meter_ids[w.place]), array_agg(planned.results[w.place]))
-    FROM unnest(fresh.late_places) AS w (place) HAVING count(*) > 0;
+    IF EXISTS (SELECT FROM oms_topology.provisional_meter p WHERE p.meter_no = ANY (found.meter_nos)) THEN
+        PERFORM oms_topology.join_onus(array_agg(onu_nos[f.place]), array_agg(f.meter_no))
+        FROM unnest(found.places, found.meter_nos) AS f (place, meter_no);
+    END IF;
+    IF fresh.late_places IS NOT NULL THEN
+        PERFORM oms_topology.complete_onu_events(
+            array_agg(said.signal_nos[w.place]), array_agg(planned.first_meter_ids[w.place]), array_agg(planned.results[w.place]))
+        FROM unnest(fresh.late_places) AS w (place);
+    END IF;
     RETURN fresh.results;
 END $$;
 

@@ -587,8 +587,10 @@ BEGIN
          WITH ORDINALITY AS u (signal_no, is_new, is_known, event_id, result, place)
     LEFT JOIN LATERAL (SELECT s.result FROM oms_topology.signal s WHERE NOT u.is_new AND s.signal_no = u.signal_no LIMIT 1) s ON true;
 
-    PERFORM oms_topology.mark_provisional(found.registered, array_agg(said.signal_nos[f.place]), array_agg(f.meter_no))
-    FROM unnest(pair.places, pair.meter_nos) AS f (place, meter_no) WHERE found.registered <> '{}' HAVING count(*) > 0;
+    IF found.registered <> '{}' THEN
+        PERFORM oms_topology.mark_provisional(found.registered, array_agg(said.signal_nos[f.place]), array_agg(f.meter_no))
+        FROM unnest(pair.places, pair.meter_nos) AS f (place, meter_no) HAVING count(*) > 0;
+    END IF;
     PERFORM oms_topology.sync_kaifa_meters(said.signal_nos, p_parsed, array_agg(f.place), array_agg(f.meter_no))
     FROM unnest(pair.places, pair.meter_nos) AS f (place, meter_no)
     JOIN unnest(fresh.places || fresh.late_places) AS w (place) ON w.place = f.place
