@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,13 @@ def test_the_index_is_made_once_and_goes_with_the_part_when_it_is_sealed(grid: G
     assert grid.column(INDEXED) == ["meter_status_event", "meter_status_event_1"]
     assert store.maintain(min_bytes=1) == 2
     assert len(grid.audit("M6")) == 2
+
+
+def test_of_several_at_once_one_makes_it(grid: Grid) -> None:
+    store = Store(grid.database.engine)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: store.index_busy_audit(reads=0, min_bytes=0), range(8)))
+    assert made.count(True) == 1
 
 
 def test_it_is_no_difference_to_the_schema(grid: Grid) -> None:

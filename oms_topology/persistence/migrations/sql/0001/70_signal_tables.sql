@@ -182,7 +182,11 @@ BEGIN
        OR pg_relation_size('oms_topology.meter_status_event'::regclass) < p_min_bytes THEN
         RETURN false;
     END IF;
-    CREATE INDEX IF NOT EXISTS meter_status_event_idx ON oms_topology.meter_status_event (meter_id, event_timestamp DESC);
+    LOCK TABLE oms_topology.meter_status_event IN SHARE ROW EXCLUSIVE MODE;
+    IF to_regclass('oms_topology.meter_status_event_idx') IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    CREATE INDEX meter_status_event_idx ON oms_topology.meter_status_event (meter_id, event_timestamp DESC);
     RETURN true;
 END $$;
 
