@@ -61,7 +61,13 @@ class ParsedMessages:
     @property
     def json(self) -> str:
         """All forms as one JSON array."""
-        return (b"[" + b",".join(self.forms) + b"]").decode()
+        if not self.forms:
+            return "[]"
+        # The brackets go to the ends of the list: the whole is written once.
+        pieces = self.forms.copy()
+        pieces[0] = b"[" + pieces[0]
+        pieces[-1] += b"]"
+        return b",".join(pieces).decode()
 
 
 def parse_many(

@@ -80,7 +80,7 @@ def read_ticket(payload: bytes, clock: Clock) -> Quick | None:
         content_hash=digest,
         device_kind="meter",
         device_code=number,
-        power_status="off",
+        power_status=PowerStatus.OFF,
         occurred_at=occurred_at,
         sent_at=sent_at,
         details=details,

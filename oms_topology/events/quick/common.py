@@ -9,11 +9,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.json import Decoder, Encoder
 
 from oms_topology.events.fields import rounded_text
+from oms_topology.model import PowerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from oms_topology.model import PowerStatus
 
     Quick = tuple[bytes, PowerStatus]
     """One signal: its parsed form as JSON, and what it says of power."""
@@ -53,7 +52,7 @@ class Form(Struct):
     content_hash: str
     device_kind: str
     device_code: str
-    power_status: str
+    power_status: PowerStatus
     occurred_at: str
     sent_at: str | None
     details: Struct
@@ -202,11 +201,6 @@ def require_usual(texts: Iterable[str | None], message: bytes) -> None:
     ValueError: not a usual text
     """
     joined = "|".join(filter(None, texts))
-    if (
-        joined[0] == " "
-        or joined[-1] == " "
-        or " |" in joined
-        or "| " in joined
-        or (b"\\" in message and not joined.isprintable())
-    ):
+    has_blanks = " " in joined and (joined[0] == " " or joined[-1] == " " or " |" in joined or "| " in joined)
+    if has_blanks or (b"\\" in message and not joined.isprintable()):
         raise ValueError("not a usual text")

@@ -164,12 +164,12 @@ def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
         content_hash=_hash(details, records, event, assets),
         device_kind="meter",
         device_code=assets[0],
-        power_status=meaning.power_status.value,
+        power_status=meaning.power_status,
         occurred_at=occurred_at,
         sent_at=sent_at,
         details=details,
         payload=Raw(text),
-        communication_status=None if communication is CommunicationStatus.UNKNOWN else communication.value,
+        communication_status=None if communication is CommunicationStatus.UNKNOWN else communication,
         records=records,
     )
     return ENCODER.encode(form), meaning.power_status

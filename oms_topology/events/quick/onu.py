@@ -96,12 +96,12 @@ def read_onu(payload: bytes, clock: Clock) -> Quick | None:
         content_hash=digest,
         device_kind="onu" if code else "meter",
         device_code=code or meters[0],
-        power_status=power.value,
+        power_status=power,
         occurred_at=occurred_at,
         sent_at=sent_at,
         details=details,
         payload=Raw(raw),
-        communication_status=None if communication is CommunicationStatus.UNKNOWN else communication.value,
+        communication_status=None if communication is CommunicationStatus.UNKNOWN else communication,
     )
     return ENCODER.encode(form), power
 

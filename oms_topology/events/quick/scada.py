@@ -94,7 +94,7 @@ def read_scada(payload: bytes, clock: Clock) -> Quick | None:
         content_hash=digest,
         device_kind=kind,
         device_code=code,
-        power_status=power.value,
+        power_status=power,
         occurred_at=occurred_at,
         sent_at=sent_at,
         details=details,
