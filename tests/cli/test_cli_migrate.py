@@ -23,7 +23,7 @@ runner = CliRunner()
 
 @pytest.fixture
 def town(empty_database: Database) -> Database:
-    fill_town(empty_database.engine, n_meters=300)
+    fill_town(empty_database.engine, n_meters=120)
     empty_database.upgrade()
     return empty_database
 

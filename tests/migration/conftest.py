@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def town_factory(database_factory: Callable[..., Database]) -> Callable[..., tuple[Database, Town]]:
     """Makes an upgraded database with a dirty town in it, and gives the truth beside it."""
 
-    def make(*, shape: str = "A", n_meters: int = 300, seed: int = 0) -> tuple[Database, Town]:
+    def make(*, shape: str = "A", n_meters: int = 150, seed: int = 0) -> tuple[Database, Town]:
         database = database_factory()
         town = fill_town(database.engine, shape=shape, n_meters=n_meters, seed=seed)
         database.upgrade()

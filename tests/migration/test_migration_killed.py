@@ -58,8 +58,8 @@ def is_killed_at_work(database: Database, step_no: int, delay_s: float) -> bool:
 def test_killed_at_random_moments_the_registry_is_that_of_an_undisturbed_run(
     town_factory: Callable[..., tuple[Database, Town]],
 ) -> None:
-    undisturbed, _ = town_factory(shape="B", n_meters=200)
-    database, _ = town_factory(shape="B", n_meters=200)
+    undisturbed, _ = town_factory(shape="B", n_meters=120)
+    database, _ = town_factory(shape="B", n_meters=120)
     expected = undisturbed.migrate_legacy()
     random = Random(KILLS)
     steps = sorted(random.choices(range(1, 11), k=KILLS))
