@@ -148,8 +148,29 @@ def compare(name: str, place: Town, rounds: int) -> None:
             f"  {work.__name__:14} {median_s * share:8.2f} s (best {best_s * share:.2f})"
             f"  {count / share / median_s / 1e6:6.2f} M/s  {bad:6,} wrong of {count // share:,}"
         )
+    compare_groups(place, rounds)
     sample = 300
     print(f"  ours against every pair measured: {wrong_of_sample(place, nearest, sample)} wrong of {sample}")
+
+
+def compare_groups(place: Town, rounds: int) -> None:
+    """What it costs that only targets of the same of 300 substations count, in processor time."""
+    seeds = KDTree(np.random.default_rng(5).uniform((WEST, SOUTH), (EAST, NORTH), (300, 2)))
+    groups = {
+        name: np.asarray(seeds.query(table)[1])
+        for name, table in (("groups", place.points), ("target_groups", place.targets))
+    }
+    spent = {}
+    for name, options in (("free", {}), ("of one substation", groups)):
+        taken = []
+        for _ in range(rounds):
+            begin = time.process_time()
+            omt.link_nearest(place.points, place.targets, max_distance_m=LIMIT_M, **options)
+            taken.append(time.process_time() - begin)
+        spent[name] = min(taken)
+    free_s, grouped_s = spent.values()
+    ratio = grouped_s / free_s
+    print(f"  same group: {grouped_s:.2f} s of processor time, free {free_s:.2f}: {ratio:.2f} times")
 
 
 def main() -> None:
