@@ -21,7 +21,6 @@ from oms_topology.cli.common import (
     table,
 )
 from oms_topology.migration.plan import STEPS, LinkLimits, MigrationPlan
-from oms_topology.migration.runner import undo_merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,6 +104,8 @@ def _show_plan(plan: MigrationPlan, *, as_json: bool) -> None:
 
 
 def _undo(db: Database, merge_no: int, *, as_json: bool) -> None:
+    from oms_topology.migration.runner import undo_merge
+
     number = undo_merge(db.engine, merge_no)
     if as_json:
         emit_json({"merge_no": merge_no, "meter_number": number})
