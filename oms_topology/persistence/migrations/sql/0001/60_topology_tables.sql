@@ -139,6 +139,9 @@ DROP INDEX IF EXISTS public.idx_oms_meters_substation;
 DROP INDEX IF EXISTS public.idx_oms_meters_usage_point_mrid;
 DROP INDEX IF EXISTS public.idx_oms_meters_building;
 
+CREATE TABLE oms_topology.moved_feeder (feeder_id uuid NOT NULL);
+COMMENT ON TABLE oms_topology.moved_feeder IS 'Feeders of which some meters have yet to follow to another substation.';
+
 -- A status change writes the row in place on its own page (HOT): more than half a page stays free for it, as
 -- its row grows with the first status, and no index names a column that changes. The identity column
 -- rewrites the table with that fillfactor.

@@ -409,6 +409,7 @@ DECLARE
     stale   integer[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('oms_topology.topology'));
+    PERFORM oms_topology.follow_left_over();
     SELECT array_agg(device_no), array_agg(parent_no), array_agg(DISTINCT segment_no) FILTER (WHERE segment_no IS NOT NULL)
     INTO marked, parents, touched FROM oms_topology.device WHERE is_stale;
     SELECT array_agg(root_no) INTO roots FROM oms_topology.stale_roots();
@@ -480,6 +481,7 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM oms_topology.device WHERE is_stale)
        AND NOT EXISTS (SELECT FROM public.oms_meters WHERE supply_is_stale)
+       AND NOT EXISTS (SELECT FROM oms_topology.moved_feeder)
        AND NOT EXISTS (SELECT FROM oms_topology.topology_before WHERE topology_version IS NULL) THEN
         PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.topology'));
         RETURN false;
@@ -494,6 +496,7 @@ BEGIN
         SELECT COALESCE(array_agg(before_no), '{}'),
                NOT EXISTS (SELECT FROM oms_topology.device WHERE is_stale)
                AND NOT EXISTS (SELECT FROM public.oms_meters WHERE supply_is_stale)
+               AND NOT EXISTS (SELECT FROM oms_topology.moved_feeder)
         INTO pending, is_quiet
         FROM oms_topology.topology_before WHERE topology_version IS NULL;
         EXIT WHEN is_quiet;

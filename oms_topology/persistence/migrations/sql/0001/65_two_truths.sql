@@ -29,12 +29,23 @@ CREATE UNLOGGED TABLE oms_topology.moved_meter (
 );
 COMMENT ON TABLE oms_topology.moved_meter IS 'What the registry said before the statement that is running.';
 
+-- Says whether this transaction keeps both sides equal by itself; gives what was said before. A function that writes
+-- both says so for its own time: not by a clause SET, which only a superuser may give to a setting that no library has.
+CREATE FUNCTION oms_topology.keep_mappings(p_keeps text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before text := COALESCE(current_setting('oms_topology.keeps_mappings', true), '');
+BEGIN
+    PERFORM set_config('oms_topology.keeps_mappings', p_keeps, true);
+    RETURN before;
+END $$;
+
 -- Gives each meter of the registry the feeder and substation that its mappings know, where it has none.
 CREATE FUNCTION oms_topology.fill_registry(p_meter_ids uuid[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET oms_topology.keeps_mappings = 'on' SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     filled bigint;
+    kept   text := oms_topology.keep_mappings('on');
 BEGIN
     WITH known AS (
         SELECT m.id, f.id AS feeder_id,
@@ -68,15 +79,16 @@ BEGIN
     FROM known k
     WHERE m.id = k.id AND (m.feeder_id, m.substation_id) IS DISTINCT FROM (k.feeder_id, k.substation_id);
     GET DIAGNOSTICS filled = ROW_COUNT;
+    PERFORM oms_topology.keep_mappings(kept);
     RETURN filled;
 END $$;
 
 -- Takes the old link script's fan-out of these meters out of use; returns how many rows that were.
 CREATE FUNCTION oms_topology.quarantine_fan_out(p_meter_ids uuid[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET oms_topology.keeps_mappings = 'on' SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     removed bigint;
+    kept_on text := oms_topology.keep_mappings('on');
 BEGIN
     WITH fanned_out AS (
         SELECT s.meter_id
@@ -92,14 +104,16 @@ BEGIN
         ON CONFLICT (meter_id, substation_id, reason) DO NOTHING
     )
     SELECT count(*) INTO removed FROM gone;
+    PERFORM oms_topology.keep_mappings(kept_on);
     RETURN removed;
 END $$;
 
 -- Makes the mappings of these meters say what the registry says of them.
 CREATE FUNCTION oms_topology.align_mappings(
     p_meter_ids uuid[], OUT feeder_mappings bigint, OUT substation_mappings bigint, OUT quarantined bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET oms_topology.keeps_mappings = 'on' SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    before text := oms_topology.keep_mappings('on');
 BEGIN
     INSERT INTO public.network_feeder_meters (feeder_id, meter_id, priority, is_derived)
     SELECT f.id, m.id, 1, true
@@ -155,6 +169,7 @@ BEGIN
     )
     SELECT (SELECT count(*) FROM stored), (SELECT count(*) FROM gone) + (SELECT count(*) FROM misnamed)
     INTO substation_mappings, quarantined;
+    PERFORM oms_topology.keep_mappings(before);
 END $$;
 
 -- Makes both truths equal, for these meters or (NULL) for all: for a registry that has been written without us.
@@ -184,12 +199,12 @@ BEGIN
 END $$;
 
 CREATE FUNCTION oms_topology.follow_moved_meters() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET oms_topology.keeps_mappings = 'on' SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     meter_ids uuid[];
     feeders   uuid[];
     stations  uuid[];
+    kept      text;
 BEGIN
     WITH moved AS (DELETE FROM oms_topology.moved_meter RETURNING meter_id, feeder_id, substation_id)
     SELECT array_agg(meter_id), array_agg(feeder_id), array_agg(substation_id) INTO meter_ids, feeders, stations
@@ -197,6 +212,7 @@ BEGIN
     IF meter_ids IS NULL THEN
         RETURN NULL;
     END IF;
+    kept := oms_topology.keep_mappings('on');
     DELETE FROM public.network_feeder_meters x
     USING unnest(meter_ids, feeders) AS u (meter_id, feeder_id), public.oms_meters m
     WHERE x.meter_id = u.meter_id AND x.feeder_id = u.feeder_id
@@ -216,6 +232,7 @@ BEGIN
     WHERE s.meter_id = u.meter_id AND s.substation_id = u.substation_id
       AND m.id = u.meter_id AND m.substation_id IS DISTINCT FROM u.substation_id;
     PERFORM oms_topology.align_supplies(meter_ids);
+    PERFORM oms_topology.keep_mappings(kept);
     RETURN NULL;
 END $$;
 
@@ -232,16 +249,41 @@ BEGIN
 END $$;
 
 -- A feeder now hangs on another substation, and its meters with it; as the transaction commits, so that no event has to
--- wait for the rows of its meters while somebody has a change of the network open.
+-- wait for the rows of its meters while somebody has a change of the network open. Nor does this one wait for a meter that
+-- somebody has in hand, who may be waiting for the feeder: what is left over is moved by settle().
 CREATE FUNCTION oms_topology.follow_moved_feeder() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    -- In the order in which events lock them.
-    PERFORM FROM public.oms_meters WHERE feeder_id = NEW.id ORDER BY meter_no FOR NO KEY UPDATE;
+    PERFORM oms_topology.move_meters_of_feeders(ARRAY(
+        SELECT m.id FROM public.oms_meters m WHERE m.feeder_id = NEW.id ORDER BY m.meter_no FOR NO KEY UPDATE SKIP LOCKED));
+    INSERT INTO oms_topology.moved_feeder
+    SELECT NEW.id WHERE EXISTS (
+        SELECT FROM public.oms_meters m JOIN public.network_feeders f ON f.id = m.feeder_id
+        WHERE m.feeder_id = NEW.id AND m.substation_id IS DISTINCT FROM f.substation_id);
+    RETURN NULL;
+END $$;
+
+-- Takes meters, which the caller has locked, to the substation of their feeder.
+CREATE FUNCTION oms_topology.move_meters_of_feeders(p_meter_ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE public.oms_meters m SET substation_id = s.id, supply_is_stale = true
     FROM public.network_feeders f JOIN public.network_substations s ON s.id = f.substation_id
-    WHERE f.id = NEW.id AND m.feeder_id = f.id AND m.substation_id IS DISTINCT FROM s.id;
-    RETURN NULL;
+    WHERE m.id = ANY (p_meter_ids) AND m.feeder_id = f.id AND m.substation_id IS DISTINCT FROM s.id;
+END $$;
+
+-- Moves what moved feeders have left over; part of settle(), before it locks anything else.
+CREATE FUNCTION oms_topology.follow_left_over() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    feeders uuid[];
+BEGIN
+    WITH moved AS (DELETE FROM oms_topology.moved_feeder RETURNING feeder_id)
+    SELECT array_agg(DISTINCT feeder_id) INTO feeders FROM moved;
+    IF feeders IS NOT NULL THEN
+        PERFORM oms_topology.move_meters_of_feeders(ARRAY(
+            SELECT m.id FROM public.oms_meters m WHERE m.feeder_id = ANY (feeders) ORDER BY m.meter_no FOR NO KEY UPDATE));
+    END IF;
 END $$;
 
 -- The mappings were written. What is done to the registry here is followed by the triggers above.
@@ -325,7 +367,9 @@ BEGIN
 END $$;
 
 CREATE FUNCTION oms_topology.give_way() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET oms_topology.keeps_mappings = 'on' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    kept text := oms_topology.keep_mappings('on');
 BEGIN
     IF TG_TABLE_NAME = 'network_feeder_meters' THEN
         DELETE FROM public.network_feeder_meters
@@ -334,6 +378,7 @@ BEGIN
         DELETE FROM public.network_substation_meters
         WHERE substation_id = NEW.substation_id AND meter_id = NEW.meter_id AND is_derived;
     END IF;
+    PERFORM oms_topology.keep_mappings(kept);
     RETURN NEW;
 END $$;
 

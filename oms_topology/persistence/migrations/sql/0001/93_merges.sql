@@ -16,10 +16,11 @@ $$;
 -- Merges each of the second meters into the first beside it; a meter is merged once, and no survivor is. Returns how many.
 CREATE FUNCTION oms_topology.merge_meters(p_survivor_nos integer[], p_merged_nos integer[], p_rules text[], p_evidence text[])
 RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET oms_topology.keeps_mappings = 'on' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     merged_ids uuid[];
     made       bigint[];
+    kept       text := oms_topology.keep_mappings('on');
 BEGIN
     PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_survivor_nos || p_merged_nos)
     ORDER BY segment_no, position_no, meter_no FOR UPDATE;
@@ -70,6 +71,7 @@ BEGIN
     DELETE FROM public.oms_meters WHERE meter_no = ANY (p_merged_nos);
     PERFORM oms_topology.fill_survivors(made);
     PERFORM oms_topology.reassess_merged(made, p_survivor_nos);
+    PERFORM oms_topology.keep_mappings(kept);
     RETURN COALESCE(cardinality(made), 0);
 END $$;
 
@@ -181,16 +183,18 @@ END $$;
 -- Takes a merge back: the merged row stands again under its old ids, with what was moved away from it. The two are
 -- kept apart from then on. NULL if there is no such merge, or it is undone already; else the number of the row.
 CREATE FUNCTION oms_topology.undo_merge(p_merge_no bigint) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET oms_topology.keeps_mappings = 'on' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     taken    oms_topology.meter_merge;
     old_row  public.oms_meters;
     survivor uuid;
+    kept     text;
 BEGIN
     SELECT * INTO taken FROM oms_topology.meter_merge WHERE merge_no = p_merge_no AND undone_at IS NULL FOR UPDATE;
     IF taken.merge_no IS NULL THEN
         RETURN NULL;
     END IF;
+    kept := oms_topology.keep_mappings('on');
     old_row := jsonb_populate_record(NULL::public.oms_meters, taken.merged_row);
     SELECT id INTO survivor FROM public.oms_meters WHERE meter_no = taken.survivor_no FOR UPDATE;
     DELETE FROM oms_topology.meter_alias a
@@ -222,6 +226,7 @@ BEGIN
     PERFORM oms_topology.move_back(taken, old_row.id, survivor);
     UPDATE oms_topology.meter_merge SET undone_at = now() WHERE merge_no = p_merge_no;
     PERFORM oms_topology.reassess_merged(ARRAY[p_merge_no], ARRAY[taken.survivor_no, taken.merged_no]);
+    PERFORM oms_topology.keep_mappings(kept);
     RETURN taken.merged_number;
 END $$;
 
