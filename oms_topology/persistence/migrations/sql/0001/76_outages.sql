@@ -91,7 +91,8 @@ BEGIN
          actual_restoration_time, root_cause, description, event_latitude, event_longitude,
          substation_id, feeder_id, dp_id, first_detected_at, last_updated_at)
     VALUES
-        (new_id, oms_topology.outage_code(device.kind, device.code, p_started_at), 'outage',
+        (new_id, oms_topology.outage_code(device.kind, device.code, p_started_at),
+         oms_topology.outage_event_type(p_device_no, p_started_at, p_ended_at),
          CASE WHEN p_ended_at IS NULL THEN 'detected' ELSE 'restored' END, details.severity,
          (SELECT confidence FROM oms_topology.source_setting WHERE source = 'scada'), p_customers, p_ended_at,
          details.root_cause, details.description, details.latitude, details.longitude,
@@ -153,15 +154,17 @@ BEGIN
         END IF;
         touched := array_remove(ARRAY[own_id, upper_id], NULL);
         PERFORM oms_topology.support_outage(t, p_signal_no),
-                oms_topology.note_outage(t, 'updated', 'detected', 'Supported by a further report.', p_at, p_signal_no)
-        FROM unnest(touched) t;
+                oms_topology.note_outage(e.id, 'updated', e.status, 'Supported by a further report.', p_at, p_signal_no)
+        FROM unnest(touched) t JOIN public.oms_outage_events e ON e.id = t;
         UPDATE public.oms_outage_events SET last_updated_at = clock_timestamp() WHERE id = ANY (touched);
         RETURN touched;
     END IF;
 
     IF own_id IS NOT NULL THEN
         UPDATE public.oms_outage_events
-        SET status = 'restored', actual_restoration_time = p_at, last_updated_at = clock_timestamp()
+        SET status = oms_topology.outage_status(own_id, 'restored'), actual_restoration_time = p_at,
+            event_type = oms_topology.outage_event_type(p_device.device_no, first_detected_at, p_at),
+            last_updated_at = clock_timestamp()
         WHERE id = own_id;
         UPDATE oms_topology.outage_device SET ended_at = p_at WHERE outage_event_id = own_id;
         PERFORM oms_topology.note_outage(own_id, 'restored', 'restored', 'The device reports supply.', p_at, p_signal_no);
@@ -207,9 +210,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE s.segment_no = p_device.segment_no
           AND (p_device.position_no BETWEEN s.position_no AND s.last_position_no
                OR s.position_no BETWEEN p_device.position_no AND p_device.last_position_no)
+    ), said AS (
+        SELECT r.device_no, r.at, r.is_dead, r.signal_no
+        FROM oms_topology.device_reports((SELECT COALESCE(array_agg(s.device_no), '{}') FROM scope s), '-infinity') r
+        UNION ALL  -- what people ended is over, until the device says otherwise
+        SELECT x.device_no, x.at, false, NULL
+        FROM oms_topology.outage_decision x JOIN scope s ON s.device_no = x.device_no
+        WHERE x.action IN ('restore', 'cancel')
     ), report AS (
         SELECT r.*, lag(r.is_dead) OVER (PARTITION BY r.device_no ORDER BY r.at) AS was_dead
-        FROM oms_topology.device_reports((SELECT COALESCE(array_agg(s.device_no), '{}') FROM scope s), '-infinity') r
+        FROM (SELECT DISTINCT ON (s.device_no, s.at) s.* FROM said s ORDER BY s.device_no, s.at, s.signal_no NULLS LAST) r
     ), turn AS (
         SELECT r.device_no, r.is_dead, r.at, r.signal_no,
                lead(r.at) OVER (PARTITION BY r.device_no ORDER BY r.at) AS until
@@ -244,7 +254,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT DISTINCT ON (o.outage_event_id) o.outage_event_id, o.started_at AS stood_from, w.device_no, w.started_at
         FROM oms_topology.outage_device o
         JOIN wanted w ON w.device_no = o.device_no
-            AND tstzrange(o.started_at, o.ended_at) && tstzrange(w.started_at, w.ended_at)
+            AND (tstzrange(o.started_at, o.ended_at) && tstzrange(w.started_at, w.ended_at) OR o.started_at = w.started_at)
         ORDER BY o.outage_event_id, w.started_at
     ), continued AS (
         SELECT DISTINCT ON (c.device_no, c.started_at) c.* FROM claimed c
@@ -299,36 +309,44 @@ CREATE FUNCTION oms_topology.revise_outage(
 ) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    device  oms_topology.device;
-    lost    integer;
-    details record;
+    device      oms_topology.device;
+    lost        integer;
+    details     record;
+    standing    public.oms_outage_events;
+    next_status text;
+    next_type   text;
+    restored_at timestamptz;
 BEGIN
     SELECT d.* INTO STRICT device
     FROM oms_topology.outage_device o JOIN oms_topology.device d ON d.device_no = o.device_no
     WHERE o.outage_event_id = p_outage_id;
+    SELECT * INTO STRICT standing FROM public.oms_outage_events WHERE id = p_outage_id;
     lost := oms_topology.customers_lost(device.device_no, p_started_at);
     SELECT * INTO details FROM oms_topology.describe_outage(device, lost, p_first_no);
+    -- A device cannot tell that all meters are back: what is cleared stays so while it is over.
+    next_status := oms_topology.outage_status(p_outage_id, CASE WHEN p_ended_at IS NULL THEN 'detected'
+        WHEN standing.status = 'cleared' THEN 'cleared' ELSE 'restored' END);
+    next_type := oms_topology.outage_event_type(device.device_no, p_started_at, p_ended_at);
+    restored_at := CASE WHEN next_status = 'cancelled' THEN standing.actual_restoration_time ELSE p_ended_at END;
     UPDATE public.oms_outage_events e
-    SET event_id = oms_topology.outage_code(device.kind, device.code, p_started_at),
-        first_detected_at = p_started_at, actual_restoration_time = p_ended_at,
-        status = CASE WHEN p_ended_at IS NOT NULL
-                      THEN CASE WHEN e.status IN ('detected', 'confirmed', 'in_progress') THEN 'restored' ELSE e.status END
-                      WHEN e.status IN ('restored', 'cleared') THEN 'detected' ELSE e.status END,
+    SET event_id = oms_topology.outage_code(device.kind, device.code, p_started_at), event_type = next_type,
+        first_detected_at = p_started_at, actual_restoration_time = restored_at, status = next_status,
         affected_customers_count = lost, severity = details.severity, root_cause = details.root_cause,
         description = details.description, event_latitude = details.latitude, event_longitude = details.longitude,
         last_updated_at = clock_timestamp()
     WHERE e.id = p_outage_id
-      AND (e.first_detected_at, e.actual_restoration_time, e.affected_customers_count, e.severity, e.root_cause,
-           e.description, e.event_latitude, e.event_longitude)
-          IS DISTINCT FROM (p_started_at, p_ended_at, lost, details.severity, details.root_cause,
-                            details.description, details.latitude::numeric(10,8), details.longitude::numeric(11,8));
+      AND ((e.event_type, e.status, e.first_detected_at, e.actual_restoration_time, e.affected_customers_count, e.severity,
+            e.root_cause, e.description, e.event_latitude, e.event_longitude)
+           IS DISTINCT FROM (next_type, next_status, p_started_at, restored_at, lost, details.severity,
+                             details.root_cause, details.description, details.latitude::numeric(10,8), details.longitude::numeric(11,8))
+           OR EXISTS (SELECT FROM oms_topology.outage_device o WHERE o.outage_event_id = e.id
+                      AND (o.started_at, o.ended_at) IS DISTINCT FROM (p_started_at, p_ended_at)));
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     UPDATE oms_topology.outage_device SET started_at = p_started_at, ended_at = p_ended_at
     WHERE outage_event_id = p_outage_id;
-    PERFORM oms_topology.note_outage(p_outage_id, 'revised',
-        CASE WHEN p_ended_at IS NULL THEN 'detected' ELSE 'restored' END,
+    PERFORM oms_topology.note_outage(p_outage_id, 'revised', next_status,
         'A late report changed its start, end or extent.', COALESCE(p_ended_at, p_started_at), p_signal_no);
     RETURN true;
 END $$;
@@ -387,6 +405,9 @@ $$;
 CREATE FUNCTION oms_topology.withdraw_outage(p_outage_id uuid, p_superseded_by uuid, p_reason text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF p_superseded_by IS NULL AND oms_topology.keep_for_people(p_outage_id) THEN
+        RETURN;
+    END IF;
     INSERT INTO oms_topology.outage_revision (outage_event_id, superseded_by, reason, outage, sources, timeline)
     SELECT e.id, p_superseded_by, p_reason, to_jsonb(e),
            COALESCE((SELECT jsonb_agg(to_jsonb(s) ORDER BY s.detected_at, s.id)
@@ -401,6 +422,7 @@ BEGIN
     UPDATE public.oms_customer_notifications SET outage_event_id = p_superseded_by
     WHERE outage_event_id = p_outage_id AND p_superseded_by IS NOT NULL;
     DELETE FROM public.oms_outage_events WHERE id = p_outage_id;
+    PERFORM oms_topology.inherit_decisions(p_outage_id, p_superseded_by);
 END $$;
 
 -- Which reports support which outage: each one the uppermost outage that holds it, and its own device's.
