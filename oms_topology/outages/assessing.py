@@ -22,19 +22,19 @@ from oms_topology.outages.starts import start_of
 from oms_topology.outages.units import UNITS_PER_NAT, log_odds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
 
     from oms_topology.graph.topology import Topology
     from oms_topology.model import Signal
-    from oms_topology.outages.evidence import Evidence
+    from oms_topology.outages.evidence import Evidence, PlannedWindow
     from oms_topology.outages.inference import Posteriors
     from oms_topology.outages.reports import Report
     from oms_topology.outages.rules import CorrelationRules
 
-__all__ = ["KnownEquipment", "assess"]
+__all__ = ["KnownEquipment", "assess", "assessed", "inference_of"]
 
 _CRITICAL = 1
 _LEAST_ALTERNATIVE = 0.01
@@ -119,8 +119,32 @@ def assess(
     forest = network if isinstance(network, SupplyForest) else SupplyForest.of(network)
     rates, equipment = rates or EvidenceRates(), equipment or KnownEquipment()
     reports, unplaced = read_reports(signals, forest, onus=equipment.onus)
-    evidence = weigh(reports, forest, rates, at, equipped=equipment.equipped)
-    blamed, posteriors = _inferred(forest, evidence, rates, equipment)
+    return assessed(reports, forest, at, rates, equipment, rules=rules, unplaced=unplaced)
+
+
+def assessed(
+    reports: Iterable[Report],
+    forest: SupplyForest,
+    at: datetime,
+    rates: EvidenceRates,
+    equipment: KnownEquipment,
+    *,
+    rules: CorrelationRules | None = None,
+    planned: Sequence[PlannedWindow] = (),
+    unplaced: Sequence[Signal] = (),
+) -> Assessment:
+    """Conclude from reports that were read before; as :func:`assess` otherwise.
+
+    Parameters
+    ----------
+    reports, forest, at, rates, equipment, rules, unplaced
+        As for :func:`assess`; reports after ``at`` are left out.
+    planned : sequence of (int, datetime, datetime)
+        Between which times a node was without supply as planned.
+    """
+    evidence = weigh(reports, forest, rates, at, equipped=equipment.equipped, planned=planned)
+    inference = inference_of(forest, evidence, rates, equipment)
+    blamed, posteriors = inference.explanation().blamed.tolist(), inference.posteriors()
     confidence = {node: float(posteriors.is_failed[node]) for node in blamed}
     if rules is not None:
         confidence = dict(counted_blame(forest, evidence.losses, rules))
@@ -132,24 +156,21 @@ def assess(
     return Assessment(at, tuple(outages), tuple(suspicions), tuple(unplaced), forest, posteriors, evidence)
 
 
-def _inferred(
+def inference_of(
     forest: SupplyForest, evidence: Evidence, rates: EvidenceRates, equipment: KnownEquipment
-) -> tuple[list[int], Posteriors]:
-    """Find the blamed nodes, from the source down, and all probabilities."""
+) -> ForestInference | CollectorInference:
+    """Put evidence on the nodes of a forest: what it blames and all probabilities follow."""
     prior = forest.priors({kind: rates.priors.log_odds(kind) for kind in DeviceKind}, evidence.spoken)
     prior += evidence.about_device
     wrong = _wrong_mapping(forest, rates, equipment)
     told = doubted(evidence.about_power, prior, wrong, rates.dead_elsewhere)
-    inference: ForestInference | CollectorInference
     if equipment.collectors and len(evidence.silent):
         collector, count = _collectors(forest, evidence, equipment.collectors)
         deaf = _deaf(forest, evidence, rates, prior, collector)
-        inference = CollectorInference(
+        return CollectorInference(
             forest.parent, collector, told, deaf, np.full(count, log_odds(rates.dead_collector))
         )
-    else:
-        inference = ForestInference(forest.parent, told.dead, told.failed)
-    return inference.explanation().blamed.tolist(), inference.posteriors()
+    return ForestInference(forest.parent, told.dead, told.failed)
 
 
 def _wrong_mapping(

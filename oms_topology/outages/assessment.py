@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oms_topology.model import DeviceKind
 from oms_topology.outages.asking import most_telling
 from oms_topology.outages.units import UNITS_PER_NAT
 
@@ -209,6 +210,12 @@ class Assessment:
     forest: SupplyForest
     posteriors: Posteriors
     evidence: Evidence
+
+    @cached_property
+    def starts(self) -> dict[int, datetime]:
+        """When the outage of each blamed node began."""
+        nodes = [self.forest.node(DeviceKind(each.device.kind), each.device.code) for each in self.outages]
+        return {node: each.started_at for node, each in zip(nodes, self.outages, strict=True)}
 
     @cached_property
     def _outage_of(self) -> dict[str, ConcludedOutage]:

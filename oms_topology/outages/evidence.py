@@ -13,7 +13,7 @@ from oms_topology.outages.rates import ReportKind
 from oms_topology.outages.units import UNITS_PER_NAT, log_ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from oms_topology.outages.rates import EvidenceRates
     from oms_topology.outages.reports import Report
 
-__all__ = ["Evidence", "StandingReport", "weigh"]
+__all__ = ["Evidence", "PlannedWindow", "StandingReport", "weigh"]
+
+PlannedWindow = tuple[int, datetime, datetime]
+"""A node that is without supply as planned, from when, and until when."""
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _CLOCKS_APART = timedelta(minutes=5)
@@ -127,6 +130,7 @@ def weigh(
     at: datetime,
     *,
     equipped: Mapping[ReportKind, Collection[str]] | None = None,
+    planned: Sequence[PlannedWindow] = (),
 ) -> Evidence:
     """Weigh what was heard by an instant, and what was not.
 
@@ -151,6 +155,9 @@ def weigh(
     equipped : mapping of ReportKind to collection of str, optional
         The meters that can send a kind of report, by number; for a kind that is left out the rates
         are those over all meters.
+    planned : sequence of (int, datetime, datetime)
+        Between which times a node was without supply as planned: what a meter at or below it lost then is
+        explained, and only that it has not reported power since the end counts.
 
     Returns
     -------
@@ -162,16 +169,22 @@ def weigh(
         if report.occurred_at <= at:
             of_node[report.node].append(report)
     words = {node: _word_of(of_node[node], rates, at) for node in sorted(of_node)}
-    return _Weighing(forest, rates, at, words).evidence(equipped or {})
+    return _Weighing(forest, rates, at, words, planned).evidence(equipped or {})
 
 
 class _Weighing:
     """One pass over the words of all nodes."""
 
     def __init__(
-        self, forest: SupplyForest, rates: EvidenceRates, at: datetime, words: dict[int, _Word]
+        self,
+        forest: SupplyForest,
+        rates: EvidenceRates,
+        at: datetime,
+        words: dict[int, _Word],
+        planned: Sequence[PlannedWindow] = (),
     ) -> None:
         self._forest, self._rates, self._at, self._words = forest, rates, at, words
+        self._planned = planned
         self._live_devices = {
             node: _restored(word)
             for node, word in words.items()
@@ -224,10 +237,12 @@ class _Weighing:
         found: list[StandingReport] = []
         for kind, report in sorted(word.losses.items()):
             is_explained = is_meter and restored and restored[0] <= report.occurred_at < restored[1]
-            weight = 0 if is_explained else rates[kind].weight
+            planned_until = self._planned_until(node, report.occurred_at)
+            weight = 0 if is_explained or planned_until > _NEVER else rates[kind].weight
             # One silence, one weight: that no power-up has come since goes with the first of its losses.
             if is_meter and kind is not ReportKind.CALL and not found:
-                weight += self._no_power_up(max(report.occurred_at, restored[1] if restored else _NEVER))
+                back_at = max(planned_until, restored[1] if restored else _NEVER)
+                weight += self._no_power_up(max(report.occurred_at, back_at))
             found.append(StandingReport(report, weight))
         if word.live and not word.losses and self._still_tells(node, word.live):
             kind = ReportKind.DEVICE if node < self._forest.devices else ReportKind.POWER_UP
@@ -237,6 +252,14 @@ class _Weighing:
         if word.silence and self._is_silent(word):
             found.append(StandingReport(word.silence, rates[ReportKind.SILENCE].weight))
         return found
+
+    def _planned_until(self, node: int, lost_at: datetime) -> datetime:
+        """Find until when a loss at a time was planned; never where it was not."""
+        until = _NEVER
+        for top, begins, ends in self._planned:
+            if begins - _CLOCKS_APART <= lost_at <= ends and self._forest.is_below(node, top):
+                until = max(until, ends)
+        return until
 
     def _no_power_up(self, since: datetime) -> int:
         """Weigh that a meter which lost power has not reported it back."""

@@ -218,6 +218,14 @@ class SupplyForest:
             bounds = [(top, self.last_device[top]), (self.first_meter[top], self.last_meter[top])]
         return np.concatenate([np.arange(*np.searchsorted(nodes, bound)) for bound in bounds])
 
+    def is_below(self, node: int, top: int) -> bool:
+        """Tell whether a node is another one or hangs below it."""
+        if top >= self.devices:
+            return node == top
+        if node < self.devices:
+            return bool(top <= node < self.last_device[top])
+        return bool(self.first_meter[top] <= node < self.last_meter[top])
+
     def path(self, node: int) -> list[int]:
         """Give a node and all above it, nearest first."""
         nodes = []
