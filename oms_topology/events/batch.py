@@ -14,7 +14,7 @@ from oms_topology.events.parsed_form import parsed_form
 from oms_topology.model import PowerStatus, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -46,6 +46,8 @@ class ParsedMessages:
         Of each signal what it says of power.
     owners : list of int
         Of each signal the place of its message.
+    device_codes : list of str
+        Of each signal the device that it is about.
     refused : list of (int, SignalParseError)
         Messages that cannot be used: place and error.
     size : int
@@ -55,6 +57,7 @@ class ParsedMessages:
     forms: list[bytes] = field(default_factory=list)
     power_statuses: list[PowerStatus] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
+    device_codes: list[str] = field(default_factory=list)
     refused: list[tuple[int, SignalParseError]] = field(default_factory=list)
     size: int = 0
 
@@ -68,6 +71,19 @@ class ParsedMessages:
         pieces[0] = b"[" + pieces[0]
         pieces[-1] += b"]"
         return b",".join(pieces).decode()
+
+    def chosen(self, places: Sequence[int]) -> ParsedMessages:
+        """Give some of the messages, in the order of their places, as if there were no others."""
+        new_places = {place: new for new, place in enumerate(places)}
+        kept = [n for n, owner in enumerate(self.owners) if owner in new_places]
+        return ParsedMessages(
+            forms=[self.forms[n] for n in kept],
+            power_statuses=[self.power_statuses[n] for n in kept],
+            owners=[new_places[self.owners[n]] for n in kept],
+            device_codes=[self.device_codes[n] for n in kept],
+            refused=[(new_places[place], error) for place, error in self.refused if place in new_places],
+            size=len(places),
+        )
 
 
 def parse_many(
@@ -106,13 +122,14 @@ def parse_many(
     """
     parsed = ParsedMessages()
     read, clock = READERS.get(source), Clock(received_at, zone)
-    forms, statuses, owners = parsed.forms, parsed.power_statuses, parsed.owners
+    forms, statuses, owners, codes = parsed.forms, parsed.power_statuses, parsed.owners, parsed.device_codes
     for place, payload in enumerate(payloads):
         parsed.size += 1
         found = _read_quickly(read, payload, clock)
         if found is not None:
             forms.append(found[0])
             statuses.append(found[1])
+            codes.append(found[2])
             owners.append(place)
             continue
         try:
@@ -123,6 +140,7 @@ def parse_many(
         for signal in signals:
             forms.append(json_text(_form(signal, payload, zone)).encode())
             statuses.append(signal.power_status)
+            codes.append(signal.device.code)
             owners.append(place)
     return parsed
 
@@ -137,8 +155,10 @@ def _form(signal: Signal, payload: Payload, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _read_quickly(
-    read: Callable[[bytes, Clock], tuple[bytes, PowerStatus] | None] | None, payload: Payload, clock: Clock
-) -> tuple[bytes, PowerStatus] | None:
+    read: Callable[[bytes, Clock], tuple[bytes, PowerStatus, str] | None] | None,
+    payload: Payload,
+    clock: Clock,
+) -> tuple[bytes, PowerStatus, str] | None:
     try:
         text = payload.encode() if isinstance(payload, str) else payload
         # Escapes may hold what no database can: the parser looks at each.

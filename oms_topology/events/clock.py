@@ -56,6 +56,8 @@ class Clock:
         return known
 
     def _plain_moment(self, text: str) -> tuple[datetime, str] | None:
+        if text.endswith("+00:00"):
+            text = text[:-6] + "Z"
         if text[4:20:3] not in _MARKS or not "1" <= text < "3" or "T24" in text:
             return None
         is_utc = text[-1] == "Z"

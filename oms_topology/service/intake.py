@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from oms_topology.events import parse_many
 from oms_topology.model import PowerStatus, Receipt, Source
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from oms_topology.events import ParsedMessages
+    from oms_topology.model import StreamPosition
+    from oms_topology.persistence.store import Store
 
-__all__ = ["Intake", "Payload", "read_messages", "receipt_of"]
+__all__ = ["Intake", "Payload", "read_divided", "read_messages", "receipt_of"]
 
 Payload = bytes | str | dict[str, Any]
 
@@ -33,20 +36,40 @@ class Intake:
         When they came.
     messages : ParsedMessages
         The signals, and what cannot be used.
-    parsed : str
-        JSON array of the parsed form of each signal, as the database takes it.
     raws : list of bytes
-        Of each signal its message, byte for byte.
-    refused : list of (str, str, bytes)
-        Messages that cannot be used: field, reason, and the message byte for byte.
+        The messages, byte for byte.
     """
 
     source: str
     received_at: datetime
     messages: ParsedMessages
-    parsed: str
     raws: list[bytes]
-    refused: list[tuple[str, str, bytes]]
+
+    def recorded_by(self, store: Store, positions: Sequence[StreamPosition] = ()) -> tuple[Receipt, ...]:
+        """Record the messages, and with them how far their streams have been read.
+
+        Parameters
+        ----------
+        store : Store
+            Where to.
+        positions : sequence of StreamPosition
+            Recorded in the same transaction.
+
+        Raises
+        ------
+        StoreUnavailableError, ConflictError, StoreError
+            Nothing was recorded.
+        """
+        messages, raws = self.messages, self.raws
+        results, dead_letter_ids = store.record(
+            self.source,
+            messages.json,
+            [raws[place] for place in messages.owners],
+            received_at=self.received_at,
+            refused=[(error.field, error.reason, raws[place]) for place, error in messages.refused],
+            positions=positions,
+        )
+        return self.receipts(results, dead_letter_ids)
 
     def receipts(
         self, results: Sequence[dict[str, Any]], dead_letter_ids: Sequence[int]
@@ -88,15 +111,46 @@ def read_messages(
         Zone of naive times.
     """
     messages = parse_many(source, payloads, received_at=received_at, zone=zone)
-    raws = [raw_bytes(payload) for payload in payloads]
-    return Intake(
-        source,
-        received_at,
-        messages,
-        parsed=messages.json,
-        raws=[raws[place] for place in messages.owners],
-        refused=[(error.field, error.reason, raws[place]) for place, error in messages.refused],
-    )
+    return Intake(source, received_at, messages, [raw_bytes(payload) for payload in payloads])
+
+
+def read_divided(
+    source: str, payloads: Sequence[Payload], *, received_at: datetime, zone: ZoneInfo, count: int
+) -> list[tuple[list[int], Intake]]:
+    """Read messages of one provider and divide them: what is said of one device stays together.
+
+    Parameters
+    ----------
+    source, payloads, received_at, zone
+        As :func:`read_messages` takes them.
+    count : int
+        How many parts at most.
+
+    Returns
+    -------
+    list of (list of int, Intake)
+        Of each part the places of its messages, in their order, and what they say. None is empty. A message
+        about several devices goes with its first, one that cannot be used with the first part.
+    """
+    whole = read_messages(source, payloads, received_at=received_at, zone=zone)
+    if count == 1:
+        return [(list(range(len(payloads))), whole)]
+    part_of = [0] * len(payloads)
+    messages = whole.messages
+    for place, code in zip(reversed(messages.owners), reversed(messages.device_codes), strict=True):
+        # Of several processes the same parts, so that only these wait for one another.
+        part_of[place] = crc32(code.encode()) % count
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for place, part in enumerate(part_of):
+        parts[part].append(place)
+    return [
+        (
+            places,
+            Intake(source, received_at, messages.chosen(places), [whole.raws[place] for place in places]),
+        )
+        for places in parts
+        if places
+    ]
 
 
 def raw_bytes(payload: Payload) -> bytes:

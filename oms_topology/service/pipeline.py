@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -15,7 +14,8 @@ from oms_topology.persistence.explain import explain_meter
 from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
 from oms_topology.service.following import followed
-from oms_topology.service.intake import read_messages
+from oms_topology.service.intake import read_divided, read_messages
+from oms_topology.service.lanes import Lanes
 from oms_topology.service.recent import RecentMessages
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from oms_topology.persistence.explain import Explanation
     from oms_topology.service.intake import Intake, Payload
 
+    Group = tuple[str, list[int]]
+
 __all__ = ["Pipeline"]
 
 _MAINTAIN_EVERY_METERS = 200_000
 _LOOK_EVERY_METERS = 5_000
 _MESSAGES_AT_ONCE = 500
+# Fewer are written sooner by one connection.
+_MESSAGES_TO_DIVIDE = 100
 _UTC = ZoneInfo("UTC")
 
 
@@ -48,6 +52,8 @@ class Pipeline:
     ----------
     database : Database, str or sqlalchemy.Engine
         A database with the schema of this version.
+    lanes : int
+        Over how many connections a large batch is written at the same time.
 
     Raises
     ------
@@ -62,12 +68,13 @@ class Pipeline:
     what it should and nothing else.
     """
 
-    def __init__(self, database: Database | str | Engine) -> None:
+    def __init__(self, database: Database | str | Engine, *, lanes: int = 2) -> None:
         self._database = database if isinstance(database, Database) else Database(database)
         self._owns_database = not isinstance(database, Database)
         with translated_errors():
             require_version(self._database.engine)
         self._store = Store(self._database.engine)
+        self._lanes = Lanes(self._database.engine, lanes)
         self._zones = {str(source): ZoneInfo(self._store.time_zone(source)) for source in Source}
         self._topology: Topology | None = None
         self._meters_since_maintenance = self._meters_since_look = 0
@@ -98,11 +105,13 @@ class Pipeline:
         StoreError
             The database refused the message and nothing was recorded; a later call will fail too.
         """
-        known = self._recent.recall(source, payload)
+        key = RecentMessages.key_of(source, payload)
+        known = self._recent.recall(key)
         if known is not None:
             return known
-        (receipt,) = self._take_in(self._read(source, (payload,), received_at or datetime.now(UTC)))
-        self._recent.remember(source, payload, receipt)
+        (receipt,) = self._read(source, (payload,), received_at or datetime.now(UTC)).recorded_by(self._store)
+        self._recent.remember(key, receipt)
+        self._maintain((receipt,))
         return receipt
 
     def handle_batch(
@@ -121,8 +130,8 @@ class Pipeline:
         received_at : aware datetime, optional
             When they came; now when left out.
         positions : sequence of StreamPosition
-            Where their streams go on after these messages; recorded in the transaction of the last of
-            the effects, never before any of them.
+            Where their streams go on after these messages; recorded with the effects or behind them,
+            never before any of them.
 
         Returns
         -------
@@ -140,24 +149,24 @@ class Pipeline:
 
         Notes
         -----
-        One transaction for each provider and 500 messages; the next are read while these are written. A
-        further delivery of one of the last 50,000, byte for byte, is told apart without being read.
+        One transaction for each provider, lane and some 500 messages; the next are read while these are
+        written. A further delivery of one of the last 50,000, byte for byte, is known without reading it.
         """
         at = received_at or datetime.now(UTC)
-        told = [self._recent.recall(source, payload) for source, payload in messages]
-        groups = _groups(messages, [place for place, receipt in enumerate(told) if receipt is None])
-        intakes = self._read_ahead(
-            [(source, [messages[n][1] for n in places]) for source, places in groups], at
+        keys = [RecentMessages.key_of(*message) for message in messages]
+        told = [self._recent.recall(key) for key in keys]
+        groups = _groups(
+            messages,
+            [n for n, known in enumerate(told) if known is None],
+            _MESSAGES_AT_ONCE * len(self._lanes),
         )
-        for (_, places), (is_last, intake) in zip(groups, intakes, strict=True):
-            for place, receipt in zip(
-                places, self._take_in(intake, positions if is_last else ()), strict=True
-            ):
+        for places, receipts in self._recorded(groups, messages, at, positions):
+            for place, receipt in zip(places, receipts, strict=True):
                 told[place] = receipt
-                self._recent.remember(*messages[place], receipt)
-        if not groups:
-            self._store.record_positions(positions)
-        return tuple(receipt for receipt in told if receipt is not None)
+                self._recent.remember(keys[place], receipt)
+        receipts = tuple(receipt for receipt in told if receipt is not None)
+        self._maintain(receipts)
+        return receipts
 
     def replay(self, dead_letter_id: int) -> Receipt:
         """Take a dead letter up again, after what it lacked has been supplied; it stays, marked.
@@ -205,6 +214,7 @@ class Pipeline:
     def close(self) -> None:
         """Give back the connections; a database that was handed in stays open."""
         self._store.close()
+        self._lanes.close()
         if self._owns_database:
             self._database.close()
 
@@ -219,35 +229,37 @@ class Pipeline:
     def _read(self, source: str, payloads: Sequence[Payload], received_at: datetime) -> Intake:
         return read_messages(source, payloads, received_at=received_at, zone=self._zones.get(source, _UTC))
 
-    def _read_ahead(
-        self, groups: Sequence[tuple[str, list[Payload]]], received_at: datetime
-    ) -> Iterator[tuple[bool, Intake]]:
-        # While the database writes one group, and holds no lock of the interpreter, the next is read.
-        if len(groups) == 1:
-            yield True, self._read(*groups[0], received_at)
+    def _recorded(
+        self,
+        groups: Sequence[Group],
+        messages: Sequence[tuple[str, Payload]],
+        at: datetime,
+        positions: Sequence[StreamPosition],
+    ) -> Iterator[tuple[list[int], tuple[Receipt, ...]]]:
+        if len(groups) == 1 and len(groups[0][1]) < _MESSAGES_TO_DIVIDE:
+            ((source, places),) = groups
+            intake = self._read(source, [messages[n][1] for n in places], at)
+            yield places, intake.recorded_by(self._store, positions)
             return
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="oms-topology-intake") as reader:
-            reading: list[Future[Intake]] = []
-            for place, group in enumerate(groups):
-                reading.append(reader.submit(self._read, *group, received_at))
-                if place:
-                    yield False, reading[place - 1].result()
-            if groups:
-                yield True, reading[-1].result()
+        # Breakers first: what a meter says after its feeder is decided by its row alone.
+        for of_breakers in (True, False):
+            chosen = [group for group in groups if (group[0] == Source.SCADA) is of_breakers]
+            yield from self._lanes.record(self._divided(group, messages, at) for group in chosen)
+        self._store.record_positions(positions)
 
-    def _take_in(self, intake: Intake, positions: Sequence[StreamPosition] = ()) -> tuple[Receipt, ...]:
-        receipts = intake.receipts(
-            *self._store.record(
-                intake.source,
-                intake.parsed,
-                intake.raws,
-                received_at=intake.received_at,
-                refused=intake.refused,
-                positions=positions,
-            )
+    def _divided(
+        self, group: Group, messages: Sequence[tuple[str, Payload]], at: datetime
+    ) -> list[tuple[list[int], Intake]]:
+        source, places = group
+        is_small = len(places) < _MESSAGES_TO_DIVIDE or source == Source.SCADA
+        parts = read_divided(
+            source,
+            [messages[n][1] for n in places],
+            received_at=at,
+            zone=self._zones.get(source, _UTC),
+            count=1 if is_small else len(self._lanes),
         )
-        self._maintain(receipts)
-        return receipts
+        return [([places[n] for n in chosen], intake) for chosen, intake in parts]
 
     def _maintain(self, receipts: Sequence[Receipt]) -> None:
         # The audit's open part has no index; sealing it now and then keeps every look-up short.
@@ -264,13 +276,12 @@ class Pipeline:
             self._store.maintain()
 
 
-def _groups(messages: Sequence[tuple[str, Payload]], chosen: Sequence[int]) -> list[tuple[str, list[int]]]:
-    # Breakers first: what a meter says after its feeder is decided by its row alone.
+def _groups(messages: Sequence[tuple[str, Payload]], chosen: Sequence[int], most: int) -> list[Group]:
     places: dict[str, list[int]] = {str(source): [] for source in Source}
     for place in chosen:
         places.setdefault(messages[place][0], []).append(place)
     return [
-        (source, of_source[start : start + _MESSAGES_AT_ONCE])
+        (source, of_source[start : start + most])
         for source, of_source in places.items()
-        for start in range(0, len(of_source), _MESSAGES_AT_ONCE)
+        for start in range(0, len(of_source), most)
     ]

@@ -28,11 +28,12 @@ class RecentMessages:
     Examples
     --------
     >>> recent = RecentMessages(capacity=1)
-    >>> recent.remember("onu", b"{}", Receipt(total_meters=2))
-    >>> recent.recall("onu", b"{}")
+    >>> one, other = (RecentMessages.key_of("onu", text) for text in (b"{}", b"[]"))
+    >>> recent.remember(one, Receipt(total_meters=2))
+    >>> recent.recall(one)
     Receipt(total_meters=2, ..., duplicate=True, ...)
-    >>> recent.remember("onu", b"[]", Receipt())
-    >>> recent.recall("onu", b"{}") is None
+    >>> recent.remember(other, Receipt())
+    >>> recent.recall(one) is None
     True
     """
 
@@ -40,24 +41,26 @@ class RecentMessages:
         self._capacity = capacity
         self._receipts: dict[bytes, Receipt] = {}
 
-    def recall(self, source: str, payload: Payload) -> Receipt | None:
-        """Give the receipt of a message that was recorded; None for any other, and for one without bytes."""
-        key = _key(source, payload)
-        return None if key is None else self._receipts.get(key)
+    @staticmethod
+    def key_of(source: str, payload: Payload) -> bytes | None:
+        """Give what a message is known by; None for one without bytes, and for a breaker's."""
+        person = _PERSONS.get(source)
+        if person is None or isinstance(payload, dict):
+            return None
+        text = payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=16, person=person).digest()
 
-    def remember(self, source: str, payload: Payload, receipt: Receipt) -> None:
-        """Keep what a further delivery is told, once the message is recorded; dead letters are not kept."""
-        key = _key(source, payload)
+    def recall(self, key: bytes | None) -> Receipt | None:
+        """Give what a further delivery of a recorded message is told; None for any other."""
+        receipt = None if key is None else self._receipts.get(key)
+        if receipt is not None and not receipt.duplicate and key is not None:
+            receipt = self._receipts[key] = replace(receipt, duplicate=True)
+        return receipt
+
+    def remember(self, key: bytes | None, receipt: Receipt) -> None:
+        """Keep what became of a message, once it is recorded; dead letters are not kept."""
         if key is None or receipt.dead_letter_id is not None:
             return
         while len(self._receipts) >= self._capacity:
             del self._receipts[next(iter(self._receipts))]
-        self._receipts[key] = replace(receipt, duplicate=True)
-
-
-def _key(source: str, payload: Payload) -> bytes | None:
-    person = _PERSONS.get(source)
-    if person is None or isinstance(payload, dict):
-        return None
-    text = payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=16, person=person).digest()
+        self._receipts[key] = receipt

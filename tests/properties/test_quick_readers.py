@@ -46,6 +46,7 @@ def assert_alike(source: str, payload: Any, zone: ZoneInfo = ZONES[0]) -> Parsed
     assert as_values(either) == as_values(parser)
     assert either.power_statuses == parser.power_statuses
     assert either.owners == parser.owners
+    assert either.device_codes == parser.device_codes
     return either
 
 

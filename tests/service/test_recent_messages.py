@@ -15,6 +15,7 @@ from tests.persistence.contract_functions import payload
 
 if TYPE_CHECKING:
     from oms_topology.persistence.database import Database
+    from oms_topology.service.intake import Payload
 
 MESSAGES: list[tuple[str, bytes]] = [
     ("onu", json.dumps(payload("onu_last_gasp.kafka")).encode()),
@@ -59,19 +60,19 @@ def test_other_bytes_of_the_same_event_are_left_to_the_inbox(database: Database)
 
 def test_the_oldest_are_forgotten_first() -> None:
     recent = RecentMessages(capacity=3)
-    for number in range(5):
-        recent.remember("onu", b"%d" % number, Receipt(total_meters=number))
-    told = [recent.recall("onu", b"%d" % number) for number in range(5)]
+    keys = [recent.key_of("onu", b"%d" % number) for number in range(5)]
+    for number, key in enumerate(keys):
+        recent.remember(key, Receipt(total_meters=number))
+    told = [recent.recall(key) for key in keys]
     assert told[:2] == [None, None]
     assert told[2:] == [Receipt(total_meters=number, duplicate=True) for number in (2, 3, 4)]
 
 
 def test_each_provider_has_its_own_messages_and_a_breakers_are_not_kept() -> None:
     recent = RecentMessages()
-    for source in ("onu", "scada"):
-        recent.remember(source, b"{}", Receipt())
-    recent.remember("onu", {}, Receipt())
-    assert recent.recall("onu", "{}") == Receipt(duplicate=True)
-    assert recent.recall("kaifa", b"{}") is None
-    assert recent.recall("scada", b"{}") is None
-    assert recent.recall("onu", {}) is None
+    unknown: list[tuple[str, Payload]] = [("scada", b"{}"), ("onu", {})]
+    for source, message in [("onu", b"{}"), *unknown]:
+        recent.remember(recent.key_of(source, message), Receipt())
+    assert recent.recall(recent.key_of("onu", "{}")) == Receipt(duplicate=True)
+    for source, message in [("kaifa", b"{}"), *unknown]:
+        assert recent.recall(recent.key_of(source, message)) is None

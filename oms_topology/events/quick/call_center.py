@@ -87,7 +87,7 @@ def read_ticket(payload: bytes, clock: Clock) -> Quick | None:
         payload=_Kept(event.ticketId, event.timestamp, number),
         message=Raw(payload),
     )
-    return ENCODER.encode(form), PowerStatus.OFF
+    return ENCODER.encode(form), PowerStatus.OFF, number
 
 
 def _details(event: _Event, envelope: Envelope, payload: bytes) -> _Details:

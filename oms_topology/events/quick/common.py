@@ -14,8 +14,8 @@ from oms_topology.model import PowerStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    Quick = tuple[bytes, PowerStatus]
-    """One signal: its parsed form as JSON, and what it says of power."""
+    Quick = tuple[bytes, PowerStatus, str]
+    """One signal: its parsed form as JSON, what it says of power, and the code of its device."""
 
 __all__ = [
     "ENCODER",

@@ -172,7 +172,7 @@ def read_kaifa(payload: bytes, clock: Clock) -> Quick | None:
         communication_status=None if communication is CommunicationStatus.UNKNOWN else communication,
         records=records,
     )
-    return ENCODER.encode(form), meaning.power_status
+    return ENCODER.encode(form), meaning.power_status, assets[0]
 
 
 def _meaning_of(kind: str, status: Any) -> Meaning | None:

@@ -103,7 +103,7 @@ def read_onu(payload: bytes, clock: Clock) -> Quick | None:
         payload=Raw(raw),
         communication_status=None if communication is CommunicationStatus.UNKNOWN else communication,
     )
-    return ENCODER.encode(form), power
+    return ENCODER.encode(form), power, form.device_code
 
 
 def _details(event: _Event) -> _Details:

@@ -100,7 +100,7 @@ def read_scada(payload: bytes, clock: Clock) -> Quick | None:
         details=details,
         message=Raw(payload),
     )
-    return ENCODER.encode(form), power
+    return ENCODER.encode(form), power, code
 
 
 def _device(event: _Event) -> tuple[str, str]:
