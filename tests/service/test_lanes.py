@@ -66,7 +66,7 @@ def test_a_lane_that_fails_fails_the_batch_and_no_position_is_told(
     def failing(
         intake: Intake, store: Store, positions: Sequence[StreamPosition] = ()
     ) -> tuple[Receipt, ...]:
-        if intake.source == "kaifa" and "M0112" in intake.messages.device_codes:
+        if intake.source == "kaifa" and "M0922" in intake.messages.device_codes:
             raise StoreError("22003")
         at_work.append(intake)
         try:
