@@ -238,14 +238,46 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
          substation_id, feeder_id, dp_id, first_detected_at, last_updated_at)
     SELECT 'OMS_' || floor(extract(epoch FROM p_at))::bigint || '_'
                || left(md5(p_event_type || ':' || p_source_type || ':' || (p_scope).source_event_id), 8),
-           p_event_type, 'detected', 'medium', 0,
-           (SELECT count(DISTINCT m.customer_id) + count(*) FILTER (WHERE m.customer_id IS NULL)
-            FROM public.oms_meters m WHERE m.meter_no = ANY ((p_scope).meter_nos)),
+           p_event_type, 'detected', 'medium', 0, 0,
            (p_scope).latitude, (p_scope).longitude, c.substation_id, c.feeder_id, c.dp_id, p_at, clock_timestamp()
     FROM (SELECT 1) one
     LEFT JOIN LATERAL oms_topology.contract_place((p_scope).device_no) c ON (p_scope).device_no IS NOT NULL
     RETURNING id
 $$;
+
+CREATE TABLE oms_topology.outage_reported_meter (
+    outage_event_id uuid    NOT NULL,
+    meter_no        integer NOT NULL,
+    CONSTRAINT outage_reported_meter_pkey PRIMARY KEY (outage_event_id, meter_no),
+    CONSTRAINT outage_reported_meter_outage_event_id_fkey FOREIGN KEY (outage_event_id)
+        REFERENCES public.oms_outage_events (id) ON DELETE CASCADE
+);
+COMMENT ON TABLE oms_topology.outage_reported_meter IS
+    'The meters that the sources of an outage name, for outages that reports alone support.';
+
+-- What all its reports together say of an outage that blames no device: whom it affects, where it is, how grave.
+CREATE FUNCTION oms_topology.sum_up_reports(p_outage_id uuid, p_meter_nos integer[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    meter_nos integer[];
+BEGIN
+    INSERT INTO oms_topology.outage_reported_meter (outage_event_id, meter_no)
+    SELECT p_outage_id, n FROM unnest(p_meter_nos) AS n ON CONFLICT DO NOTHING;
+    meter_nos := ARRAY(SELECT r.meter_no FROM oms_topology.outage_reported_meter r
+                       WHERE r.outage_event_id = p_outage_id ORDER BY r.meter_no);
+    UPDATE public.oms_outage_events e
+    SET severity = CASE WHEN e.confidence_score >= 0.9 THEN 'critical' WHEN e.confidence_score >= 0.7 THEN 'high'
+                        ELSE 'medium' END,
+        affected_customers_count = (
+            SELECT count(DISTINCT m.customer_id) + count(*) FILTER (WHERE m.customer_id IS NULL)
+            FROM public.oms_meters m WHERE m.meter_no = ANY (meter_nos))
+    WHERE e.id = p_outage_id;
+    UPDATE public.oms_outage_events e
+    SET substation_id = c.substation_id, feeder_id = c.feeder_id, dp_id = c.dp_id
+    FROM (SELECT oms_topology.common_device(meter_nos) AS device_no) d
+    CROSS JOIN LATERAL oms_topology.contract_place(d.device_no) c
+    WHERE e.id = p_outage_id AND d.device_no IS NOT NULL;
+END $$;
 
 -- Puts a source behind an outage: source row, timeline, confidence, and what the outage did not know yet.
 CREATE FUNCTION oms_topology.join_outage(
@@ -266,6 +298,9 @@ BEGIN
             THEN e.first_detected_at ELSE LEAST(e.first_detected_at, p_at) END,
         last_updated_at = clock_timestamp()
     WHERE e.id = p_outage_id;
+    IF NOT EXISTS (SELECT FROM oms_topology.outage_device o WHERE o.outage_event_id = p_outage_id) THEN
+        PERFORM oms_topology.sum_up_reports(p_outage_id, p_scope.meter_nos);
+    END IF;
     INSERT INTO public.oms_event_timeline (outage_event_id, event_type, status, description, source, "timestamp", metadata)
     SELECT e.id, CASE WHEN p_is_new THEN 'detected' ELSE 'updated' END, e.status,
            CASE WHEN p_is_new THEN 'First report.' ELSE 'Supported by a further report.' END, p_source_type, p_at,
