@@ -215,7 +215,7 @@ def _microseconds(occurred_at: Iterable[datetime], at: datetime) -> NDArray[np.i
 def _reached(
     times: NDArray[np.int64], rules: StormRules, *, share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the spans in which a rate is reached: from the last of so many reports to a window past the first."""
+    """Give the spans in which a rate is reached: from the last of so many to a window past the first."""
     starts, ends = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for rate, window in ((rules.per_hour, _HOUR_US), (rules.per_minute, _MINUTE_US)):
         if rate is not None:

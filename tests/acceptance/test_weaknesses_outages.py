@@ -201,7 +201,8 @@ def test_w77_the_nearest_outage_wins_and_only_those_in_the_box_are_measured(grid
     # A measure that would fail is not even taken of what lies outside the box.
     grid.run(
         "CREATE OR REPLACE FUNCTION haversine_distance_meters(lat1 numeric, lon1 numeric,"
-        " lat2 numeric, lon2 numeric) RETURNS double precision LANGUAGE plpgsql AS $$ BEGIN RAISE 'measured'; END $$"
+        " lat2 numeric, lon2 numeric) RETURNS double precision LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE 'measured'; END $$"
     )
     assert correlate(grid, "onu", "far", 12, (-30.0, 100.0)) not in (near, newer)
 

@@ -234,7 +234,7 @@ def test_reports_of_one_distribution_point_are_one_outage_without_any_position(g
         " JOIN network_distribution_points d ON d.id = e.dp_id JOIN network_feeders f ON f.id = e.feeder_id"
         " JOIN network_substations s ON s.id = e.substation_id WHERE e.id = %s",
         first,
-    ) == [("DP1", "F00Z901", "4A00000Z901", 1)]
+    ) == [("DP1", "F00Z901", "4A00000Z901", 2)]
 
 
 def test_the_network_goes_before_distance(grid: Grid) -> None:
