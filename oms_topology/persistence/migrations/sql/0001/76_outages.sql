@@ -7,9 +7,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
            || left(md5(p_kind || ':' || p_code || ':' || (extract(epoch FROM p_started_at) * 1000000)::bigint), 8)
 $$;
 
--- How many distinct customers lose supply with a device at an instant: all below it, but for the meters
+-- Which meters lose supply with a device at an instant, each with its customer: all below it, but for those
 -- that an alternate supply holds then. What meters say of themselves later takes nothing from it.
-CREATE FUNCTION oms_topology.customers_lost(p_device_no integer, p_at timestamptz) RETURNS integer
+CREATE FUNCTION oms_topology.meters_lost(p_device_no integer, p_at timestamptz)
+RETURNS TABLE (meter_no integer, customer_id uuid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH below AS (
         SELECT m.meter_no, m.customer_id, m.has_alternates
@@ -29,11 +30,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         FROM oms_topology.power_history(
             (SELECT COALESCE(array_agg(meter_no), '{}') FROM below WHERE has_alternates), p_at) h
         WHERE h.at <= p_at ORDER BY h.meter_no, h.at DESC
-    ), lost AS (
-        SELECT b.customer_id FROM below b LEFT JOIN held h ON h.meter_no = b.meter_no
-        WHERE NOT COALESCE(h.is_held, false)
     )
-    SELECT (count(DISTINCT customer_id) + count(*) FILTER (WHERE customer_id IS NULL))::integer FROM lost
+    SELECT b.meter_no, b.customer_id FROM below b LEFT JOIN held h ON h.meter_no = b.meter_no
+    WHERE NOT COALESCE(h.is_held, false)
+$$;
+
+-- How many distinct customers that are; a meter without one counts as one.
+CREATE FUNCTION oms_topology.customers_lost(p_device_no integer, p_at timestamptz) RETURNS integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (count(DISTINCT l.customer_id) + count(*) FILTER (WHERE l.customer_id IS NULL))::integer
+    FROM oms_topology.meters_lost(p_device_no, p_at) l
 $$;
 
 CREATE FUNCTION oms_topology.note_outage(
@@ -419,8 +425,7 @@ BEGIN
     -- Who was sent out or told is not forgotten with the hypothesis.
     UPDATE public.oms_crew_assignments SET outage_event_id = p_superseded_by
     WHERE outage_event_id = p_outage_id AND p_superseded_by IS NOT NULL;
-    UPDATE public.oms_customer_notifications SET outage_event_id = p_superseded_by
-    WHERE outage_event_id = p_outage_id AND p_superseded_by IS NOT NULL;
+    PERFORM oms_topology.inherit_notifications(p_outage_id, p_superseded_by);
     DELETE FROM public.oms_outage_events WHERE id = p_outage_id;
     PERFORM oms_topology.inherit_decisions(p_outage_id, p_superseded_by);
 END $$;
