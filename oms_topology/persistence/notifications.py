@@ -66,8 +66,8 @@ class DueNotification:
     areas : tuple of str
         Names of the devices blamed, else their codes, the earliest outage first.
     started_at, expected_at, ended_at : aware datetime or None
-        Start of the first outage; when the last is expected to be over, where that is known of all and still to
-        come; when the last was over.
+        Start of the first outage; when the last is expected to be over, where that is known of all and
+        still to come; when the last was over.
     """
 
     message_id: UUID
@@ -134,8 +134,8 @@ class Outbox:
 
     Notes
     -----
-    Every method may raise ``StoreUnavailableError`` or ``ConflictError``; nothing has happened then. Times are
-    the server's clock unless given.
+    Every method may raise ``StoreUnavailableError`` or ``ConflictError``; nothing has happened then. Times
+    are the server's clock unless given.
     """
 
     def __init__(self, engine: Engine | Connection) -> None:
