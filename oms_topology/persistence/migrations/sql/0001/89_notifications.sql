@@ -250,7 +250,7 @@ CREATE FUNCTION oms_topology.queue_notifications(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     moment  timestamptz := COALESCE(p_at, clock_timestamp());
-    limits  interval := COALESCE(p_momentary_limit, interval '5 minutes');
+    hold    interval := p_momentary_limit;
     setting oms_topology.notification_setting;
     storm   interval;
     due     uuid[];
@@ -259,6 +259,9 @@ BEGIN
     -- One at a time: two that look at one customer at once would each write a message.
     PERFORM pg_advisory_xact_lock(hashtext('oms_topology.queue_notifications'), 0);
     SELECT * INTO STRICT setting FROM oms_topology.notification_setting;
+    IF hold IS NULL THEN
+        SELECT o.momentary_limit INTO STRICT hold FROM oms_topology.outage_setting o;
+    END IF;
     SELECT make_interval(mins => max(COALESCE(c.correlation_window_minutes, 60))) INTO storm
     FROM public.oms_storm_mode_config c WHERE c.is_active;
     SELECT array_agg(d.id), count(*) INTO due, outages FROM (
@@ -266,7 +269,7 @@ BEGIN
         FROM public.oms_outage_events e
         LEFT JOIN oms_topology.notification_watch w ON w.outage_event_id = e.id
         WHERE (e.status IN ('detected', 'confirmed', 'in_progress') AND e.event_type = 'outage'
-               AND e.first_detected_at <= moment - limits
+               AND e.first_detected_at < moment - hold
                AND (e.first_detected_at > moment - setting.max_age OR w.is_waiting)
                OR e.status IN ('restored', 'cleared') AND w.is_waiting)
           AND (w.outage_event_id IS NULL OR w.row_version <> e.xmin::text
