@@ -25,6 +25,7 @@ __all__ = [
     "SchedulerError",
     "SchemaUpgradeError",
     "SchemaVersionError",
+    "SenderUnavailableError",
     "SignalParseError",
     "SourceError",
     "StoreError",
@@ -222,6 +223,25 @@ class SchedulerError(OmsTopologyError):
         self.address = address
         self.reason = reason
         super().__init__(f"The scheduler {address} {reason}.")
+
+
+class SenderUnavailableError(OmsTopologyError):
+    """Messages to customers cannot be sent at all now, whatever the message; none of them has gone.
+
+    Attributes
+    ----------
+    sender : str
+        Which sender, such as ``"smtp"``.
+    reason : str
+        What is wrong, without addresses.
+    """
+
+    is_transient = True
+
+    def __init__(self, sender: str, reason: str) -> None:
+        self.sender = sender
+        self.reason = reason
+        super().__init__(f"The {sender} sender cannot send: {reason}.")
 
 
 class UnknownDeadLetterError(OmsTopologyError, KeyError):

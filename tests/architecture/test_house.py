@@ -52,6 +52,7 @@ def test_every_error_is_in_one_tree_and_says_whether_it_may_pass() -> None:
     assert {error.__name__ for error in tree if error.is_transient} == {
         "ConflictError",
         "SchedulerError",
+        "SenderUnavailableError",
         "StoreUnavailableError",
     }
 

@@ -13,6 +13,7 @@ __all__ = ["JsonFormatter", "log_as_json"]
 # Only these extras are written: what a message holds, and personal data, has no name here.
 _TOLD: Final = (
     "provider", "partition", "partitions", "offset", "error", "sqlstate", "attempts", "delay_s", "port",
+    "channel", "queued", "sent", "put_off", "given_up",
 )  # fmt: skip
 
 
