@@ -62,9 +62,10 @@ class WebhookSender:
     Notes
     -----
     ``webhook-signature`` is ``v1,`` and the Base64 of HMAC-SHA256 over id, timestamp and body with dots
-    between, see :func:`signature`. ``Idempotency-Key`` and ``webhook-id`` are the message's id, or for several
-    one that derives from theirs. A receiver knows doubles by the ``id`` of each message: after a crash they may
-    come in other company. It may refuse some of several by answering ``{"refused": ["<id>", ...]}``.
+    between, see :func:`signature`. ``Idempotency-Key`` and ``webhook-id`` are the message's id, or for
+    several one that derives from theirs. A receiver knows doubles by the ``id`` of each message: after a
+    crash they may come in other company. It may refuse some of several by answering
+    ``{"refused": ["<id>", ...]}``.
     """
 
     channels: tuple[str, ...] = ("sms", "phone", "app")
