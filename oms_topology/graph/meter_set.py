@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oms_topology.errors import TopologyError, UnknownDeviceError
+from oms_topology.graph.engine.edition import Edition
 from oms_topology.graph.engine.labels import labels_below, labels_of
 from oms_topology.graph.hull import convex_hull
 from oms_topology.model import DeviceKind
@@ -52,24 +53,18 @@ class MeterSet(AbstractSet[str]):
     """
 
     __slots__ = (
-        "_columns",
         "_count",
+        "_edition",
         "_first",
         "_members",
         "_offset",
         "_places",
         "_rows",
-        "_sequence",
-        "_state",
         "_top",
-        "_written",
     )
 
-    _state: SupplyState
-    _sequence: int
-    _columns: NetworkColumns
+    _edition: Edition
     _top: int
-    _written: int
     _offset: int
     _first: int
     _count: int
@@ -78,14 +73,19 @@ class MeterSet(AbstractSet[str]):
     _members: frozenset[int]
 
     def __init__(self, state: SupplyState, top: int, offset: int, first: int, count: int) -> None:
-        self._state = state
-        self._sequence = state.sequence
-        state.is_held = True
-        self._columns = state.network.columns
+        self._edition = state.edition or Edition(state)
         self._top = top
         self._offset = offset
         self._first = first
         self._count = count
+
+    @property
+    def _state(self) -> SupplyState:
+        return self._edition.state
+
+    @property
+    def _columns(self) -> NetworkColumns:
+        return self._edition.columns
 
     @classmethod
     def below(cls, state: SupplyState, top: int) -> MeterSet:
@@ -135,8 +135,9 @@ class MeterSet(AbstractSet[str]):
 
     def _looked_up(self) -> int:
         """Find where the meters stood in the version that the set is of; returns how many there are."""
-        state, top = self._state, self._top
-        offset = state.offset_as_of(top, self._written)
+        edition, top = self._edition, self._top
+        state = edition.state
+        offset = state.offset_as_of(top, edition.written)
         arena = state.arena
         first = arena.firsts[top + offset]
         count = arena.firsts[top + arena.sizes[top] + offset] - first
@@ -206,7 +207,7 @@ class MeterSet(AbstractSet[str]):
 
     def _is_present(self) -> bool:
         """Tell whether this is still everything below its device."""
-        return self._top >= 0 and self._sequence == self._state.sequence
+        return self._top >= 0 and self._edition.sequence == self._state.sequence
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, MeterSet) and other._numbering() is self._numbering():
@@ -259,13 +260,13 @@ class MeterSet(AbstractSet[str]):
 
     def _of(self, rows: NDArray[np.int32], places: NDArray[np.int32]) -> MeterSet:
         made = MeterSet.of_rows(self._state, rows, places)
-        made._columns, made._sequence = self._columns, self._sequence
+        made._edition = self._edition
         return made
 
     def _among(self, other: AbstractSet[Any]) -> NDArray[np.bool_]:
         """Tell for each meter whether the other set has it; by places where both tell of one instant."""
         same = isinstance(other, MeterSet) and other._state is self._state
-        if same and other._top >= 0 and other._sequence == self._sequence:  # type: ignore[attr-defined]
+        if same and other._top >= 0 and other._edition.sequence == self._edition.sequence:  # type: ignore[attr-defined]
             top = other._top  # type: ignore[attr-defined]
             places = self.places
             inside: NDArray[np.bool_] = (places >= top) & (places < top + self._state.arena.sizes[top])

@@ -141,22 +141,17 @@ class Topology(Changing, Tracing, Constructors):
         """
         if kind is None and state == "current":
             asked = self._editor.current
-            sequence = asked.sequence
-            devices = asked.network.names.devices
-            row = devices.few.get(code)
+            edition = asked.edition or asked.publish()
+            row = edition.few.get(code)
             if row is None:
-                row = devices.far(code)
-            if row >= 0 and not sequence & 1:
+                row = edition.far(code)
+            if row >= 0:
                 # By hand, not by a method or by calling the class: either takes as long as all the rest.
                 meters: MeterSet = _new(MeterSet)
-                meters._state = asked
-                meters._sequence = sequence
-                meters._written = asked.written
-                meters._columns = asked.network.columns
+                meters._edition = edition
                 meters._top = top = asked.places[row]
                 meters._count = NOT_COUNTED
-                asked.is_held = True
-                if top >= 0 and asked.sequence == sequence:
+                if top >= 0 and asked.edition is edition:
                     return meters
         return self._ask(state, lambda asked: fed_by(asked, _located(asked, code, kind)))
 

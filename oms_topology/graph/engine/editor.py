@@ -131,6 +131,7 @@ class Editor:
             return ()
         normal.sequence += 1
         current.sequence += 1
+        normal.edition = current.edition = None
         try:
             if network.owns_meters:
                 network.feeds[meter] = after
@@ -152,6 +153,7 @@ class Editor:
             return None
         ends = self.network.ends(branch)
         current.sequence += 1
+        current.edition = None
         try:
             while (done := kernel("switch")(current.handle(), *ends, is_open)) == FULL:
                 current.make_room()
@@ -191,6 +193,7 @@ class Editor:
             return None
         normal.sequence += 1
         current.sequence += 1
+        normal.edition = current.edition = None
         try:
             while (done := kernel("refeed")(normal.handle(), current.handle(), device, target)) == FULL:
                 normal.make_room(current)
@@ -211,6 +214,7 @@ class Editor:
         if in_place:
             for state in old:
                 state.sequence += 1
+                state.edition = None
             try:
                 done = self._do(steps)
             finally:
@@ -233,6 +237,7 @@ class Editor:
         self._held = copies._held
         for state in old:
             state.sequence += 2
+            state.edition = None
 
     def _do(self, steps: Sequence[Step]) -> list[Done]:
         done = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oms_topology.graph.engine.arena import FULL
+from oms_topology.graph.engine.edition import Edition
 from oms_topology.graph.engine.planting import Planting, grown, plant
 from oms_topology.graph.meter_set import MeterSet
 from oms_topology.graph.reading.cleaning import NOWHERE as _NOWHERE
@@ -80,9 +81,12 @@ class SupplyState:
         How many meters have supply.
     sequence : int
         Even while nothing changes, and another even number after every change.
+    edition : Edition or None
+        The version as it is now, once somebody has asked for it by :meth:`publish`. Who changes something
+        takes it away first, so that who reads can see whether it was there all the time.
     is_held : bool
         Whether an answer was given that may still read the layouts as they are. Who gives one sets it
-        before looking at ``sequence`` for the last time; who changes something takes it back.
+        before looking at ``sequence`` or ``edition`` for the last time; who changes something takes it back.
     written : int
         How many layout numbers the arena had after the last change: the layouts of this version are
         those that begin before it.
@@ -96,6 +100,7 @@ class SupplyState:
         "_normal",
         "_supplies",
         "arena",
+        "edition",
         "idle",
         "is_held",
         "is_open",
@@ -123,6 +128,7 @@ class SupplyState:
         self.stand(
             np.full(len(network.columns.device_code), -1, dtype=np.int32), np.zeros(16, dtype=np.int64)
         )
+        self.edition: Edition | None = None
         self.is_held = False
         self.overrides: dict[int, int] = {}
         self.lacking: set[int] = set()
@@ -139,7 +145,7 @@ class SupplyState:
         other._normal = normal
         other.network, other.arena, other.is_open = network, self.arena, is_open
         other.stand(self.position.copy(), self.layout.copy())
-        other.is_held = False
+        other.edition, other.is_held = None, False
         other.overrides, other.lacking, other.idle = dict(self.overrides), set(self.lacking), set(self.idle)
         other.supplied, other.written = self.supplied, self.written
         other.sequence, other._flat = 0, None
@@ -190,6 +196,17 @@ class SupplyState:
     def normal(self) -> SupplyState:
         """The normal state; it may be this one."""
         return self._normal or self
+
+    def publish(self) -> Edition:
+        """Give the version as it is now; it is the :attr:`edition` from now on, unless somebody changes it."""
+        lock = self.arena.lock
+        if not lock.acquire(blocking=False):
+            return Edition(self)
+        try:
+            self.edition = edition = Edition(self)
+        finally:
+            lock.release()
+        return edition
 
     def place(self, device: int) -> int:
         """Give the place of a device that has supply, -1 for another."""

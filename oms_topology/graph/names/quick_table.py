@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oms_topology.graph.names.code_bytes import PAD
 from oms_topology.graph.names.code_table import CodeTable
 
 if TYPE_CHECKING:
@@ -50,19 +51,23 @@ class QuickTable(CodeTable):
             self._put_beside(codes.tolist(), size)
 
     def _put_beside(self, codes: Sequence[str], size: int) -> None:
-        """Write the records, of ``size`` bytes each: a code's bytes, padded as in the table, and its row."""
+        """Write the records, of ``size`` bytes each: a code's bytes and its row; free ones read as the empty code."""
         slots = 1 << (3 * len(codes) // 2).bit_length()
         marks = np.fromiter(map(hash, codes), np.int64, len(codes)) & (slots - 1)
         is_first = self._matrix[:, 0] != 0
         is_first[self.duplicate_rows] = False
-        rows = np.flatnonzero(is_first).astype(np.int32)
+        is_empty = is_first & (self._matrix[:, 0] == PAD)
+        rows = np.flatnonzero(is_first & ~is_empty).astype(np.int32)
         holder = np.full(slots, -1, dtype=np.int32)
         at = _filled(marks.take(rows), rows, holder)
         key = np.dtype(f"S{self._width}")
         gap = size - _ROW_BYTES - self._width
         self._records = np.zeros(slots, dtype=np.dtype([("key", key), ("", f"V{gap}"), ("row", np.int32)]))
+        holder[holder < 0] = np.flatnonzero(is_empty)[0] if is_empty.any() else -1
         self._records["row"] = holder
-        self._records["key"][at] = np.ascontiguousarray(self._matrix[:, : self._width]).view(key)[rows, 0]
+        spelled = self._matrix[:, : self._width].copy()
+        spelled[spelled == PAD] = 0  # which a field that is read leaves out by itself
+        self._records["key"][at] = spelled.view(key)[rows, 0]
         self._mask = slots - 1
         self._key_beside, self._row_beside = self._records["key"].item, self._records["row"].data
 
@@ -77,14 +82,11 @@ class QuickTable(CodeTable):
             return self._apart.get(code, -1)
         except AttributeError:
             return -1
-        if len(key) != self._width:
-            key = key.ljust(self._width, b"\xff")
-        mask = self._mask
-        slot = hash(code) & mask
+        slot = hash(code) & self._mask
         while (found := key_at(slot)) != key:
             if not found:
-                return self._apart.get(code, -1) if self._apart else -1
-            slot = slot + 1 & mask
+                return self._apart.get(code, -1)
+            slot = slot + 1 & self._mask
         return self._row_beside[slot]
 
     @property
