@@ -56,7 +56,7 @@ class Changing:
         A few microseconds and the copy of one supply tree; where closed loops are, the trees that
         they join are grown anew.
         """
-        self._commit(self._switching(switches, is_open=True), changed_at)
+        self._switch(switches, True, changed_at)
 
     def close(self, *switches: str, changed_at: datetime | None = None) -> None:
         """Close switches in the current state, even if that makes a loop or joins two sources.
@@ -75,7 +75,15 @@ class Changing:
         TopologyError
             ``changed_at`` is naive, or earlier than the change before.
         """
-        self._commit(self._switching(switches, is_open=False), changed_at)
+        self._switch(switches, False, changed_at)
+
+    def _switch(self, switches: tuple[str, ...], is_open: bool, changed_at: datetime | None) -> None:
+        if len(switches) == 1:
+            rows = self._editor.network.names.switch_rows.get(switches[0])
+            at = changed_at and self._time(changed_at)
+            if rows and len(rows) == 1 and self._editor.switch(rows[0], is_open, at):
+                return
+        self._commit(self._switching(switches, is_open=is_open), changed_at)
 
     def _switching(self, switches: Iterable[str], *, is_open: bool) -> list[Step]:
         rows = self._editor.network.names.switch_rows
@@ -98,8 +106,9 @@ class Changing:
         TopologyError
             The device is a switch or a meter; ``changed_at`` is naive or too early.
         """
-        row = self._meter_row(meter)
-        self._commit([("meter", row, self._feeding_row(device))], changed_at)
+        row, feed = self._meter_row(meter), self._feeding_row(device)
+        if not self._editor.move(row, feed, changed_at and self._time(changed_at)):
+            self._commit([("meter", row, feed)], changed_at)
 
     def add_meter(
         self,
@@ -160,7 +169,7 @@ class Changing:
             "latitude": latitude,
             "phases": _phase_bits(phases),
         }
-        self._check_time(changed_at)
+        self._time(changed_at)
         steps: list[Step] = []
         if row < 0:
             values = {f"meter_{name}": value for name, value in facts.items()}
@@ -233,7 +242,7 @@ class Changing:
             raise TopologyError(f"Switch code {switch!r} is in use; choose another.")
         above = None if parent is None else self._feeding_row(parent)
         carried = _phase_bits(phases)
-        self._check_time(changed_at)
+        self._time(changed_at)
         values = {"kind": kind, "code": code, "name": name, "longitude": longitude, "latitude": latitude}
         row = editor.append(
             "device",
@@ -331,7 +340,7 @@ class Changing:
         row, above = self._feeding_row(code), self._feeding_row(parent)
         normal = editor.normal
         old = normal.parent(row)
-        if above == old or (changed_at is None and editor.refeed(row, above)):
+        if above == old or editor.refeed(row, above, self._time(changed_at)):
             return
         if normal.hangs_below(above, row):
             raise TopologyError(f"Device {code!r} cannot be fed from {parent!r}, which hangs below it.")
@@ -416,7 +425,7 @@ class Changing:
                 "it needs a code of its own and two devices."
             )
         carried = _phase_bits(phases)
-        self._check_time(changed_at)
+        self._time(changed_at)
         row = self._new_branch(ends, "jumper", code, carried)
         self._commit([("branch", row, True), ("open", row, False)], changed_at)
         return code
@@ -517,14 +526,12 @@ class Changing:
         """Make a network of an editor of its own."""
 
     def _commit(self, steps: list[Step], changed_at: datetime | None) -> None:
-        if changed_at is not None:
-            self._check_time(changed_at)
-            changed_at = changed_at.astimezone(UTC)
-        self._editor.commit(steps, changed_at)
+        self._editor.commit(steps, self._time(changed_at))
 
-    def _check_time(self, changed_at: datetime | None) -> None:
+    def _time(self, changed_at: datetime | None) -> datetime | None:
+        """Check when a change happened."""
         if changed_at is None:
-            return
+            return None
         if changed_at.tzinfo is None:
             raise TopologyError(
                 f"changed_at {changed_at.isoformat()} has no time zone; give an aware datetime."
@@ -535,6 +542,7 @@ class Changing:
                 f"changed_at {changed_at.isoformat()} is earlier than the change before it, of "
                 f"{journal[-1].changed_at.isoformat()}; make changes in the order in which they happened."
             )
+        return changed_at.astimezone(UTC)
 
     def _locate(self, code: object, kind: str | None = None) -> Place:
         network = self._editor.network

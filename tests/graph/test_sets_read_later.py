@@ -7,18 +7,21 @@ import pytest
 
 from oms_topology import Topology
 
-_TEXT = "SS1 > F1 > A1 > M1..M4; F1 > A2 > M5..M9; SS2 > F2 > B1 > M10..M12; F2 > B2 > M13"
+_TEXT = "SS1 > F1 >SW1> A1 > M1..M4; F1 > A2 > M5..M9; SS2 >SW2> F2 > B1 > M10..M12; F2 > B2 > M13"
 _DEVICES = ("SS1", "F1", "A1", "A2", "SS2", "F2", "B1", "B2")
 _POINTS = ("A1", "A2", "B1", "B2")
 
 
 def _changed(net: Topology, random: np.random.Generator) -> None:
-    """Change something at random: mostly move a meter, at times feed a device from elsewhere."""
-    way = random.integers(0, 8)
+    """Change something at random: mostly move a meter, at times feed a device from elsewhere or switch."""
+    way = random.integers(0, 10)
     if way == 0:
         net.undo()
     elif way == 1:
         net.refeed(str(random.choice(_POINTS)), str(random.choice(["F1", "F2"])))
+    elif way in (2, 3):
+        switch = str(random.choice(["SW1", "SW2"]))
+        (net.close if net.is_open(switch) else net.open)(switch)
     else:
         net.move_meter(f"M{random.integers(1, 14)}", str(random.choice(_POINTS)))
 
@@ -38,6 +41,20 @@ def test_sets_first_read_many_changes_later(seed: int) -> None:
         assert unread.count_by("distribution_point") == by_point
         assert list(unread) == numbers
         assert len(unread) == len(numbers)
+
+
+def test_a_closed_switch_brings_back_the_normal_tree_and_no_set_notices() -> None:
+    net = Topology.from_text(_TEXT)
+    kept = []
+    for meter in ("M1", "M5", "M2"):
+        for change in (net.open, net.close):
+            kept.append((net.downstream("F1"), list(Topology.from_columns(net.columns).downstream("F1"))))
+            change("SW1")
+            kept.append((net.downstream("F1"), list(Topology.from_columns(net.columns).downstream("F1"))))
+            net.move_meter(meter, "A2" if change == net.open else "A1")
+    normal, current = net._editor.normal, net._editor.current
+    assert current.position.tolist() == normal.position.tolist()
+    assert [list(unread) for unread, _ in kept] == [numbers for _, numbers in kept]
 
 
 def test_sets_of_a_network_and_of_its_copy_stay_apart() -> None:

@@ -108,10 +108,36 @@ class Editor:
                 self.version += 1
                 self.journal.note(self.version, changed_at, done, undone)
 
+    # Changes that come by the thousand; False where one of them is not a plain one: commit() makes it.
+
+    def move(self, meter: int, device: int, changed_at: datetime | None) -> bool:
+        """Hang a meter on another device."""
+        with self.normal.arena.lock:
+            return self.network.backups.is_empty and self._noted(self._moved(meter, device), changed_at)
+
+    def switch(self, branch: int, is_open: bool, changed_at: datetime | None) -> bool:
+        """Open or close a branch in the current state."""
+        with self.normal.arena.lock:
+            return self.network.backups.is_empty and self._noted(self._switched(branch, is_open), changed_at)
+
+    def refeed(self, device: int, target: int, changed_at: datetime | None) -> bool:
+        """Feed a subtree, over the one branch that feeds it, from elsewhere."""
+        with self.normal.arena.lock:
+            network = self.network
+            branches = network.branches_between(device, self.normal.parent(device))
+            if len(branches) != 1 or not network.backups.is_empty:
+                return False
+            return self._noted(self._fed_elsewhere(branches[0], (target, device)), changed_at)
+
+    def _noted(self, done: tuple[Done, ...] | None, changed_at: datetime | None) -> bool:
+        if done:
+            self.version += 1
+            self.journal.note(self.version, changed_at, done)
+        return done is not None
+
     def _done(self, steps: Sequence[Step]) -> tuple[Done, ...]:
         done: tuple[Done, ...] | None = None
         if len(steps) == 1 and self.network.backups.is_empty:
-            # The changes that come by the thousand; None where one of them is not a plain one.
             what, row, after = steps[0]
             if what == "meter":
                 done = self._moved(row, after)
@@ -155,7 +181,7 @@ class Editor:
         current.sequence += 1
         current.edition = None
         try:
-            while (done := kernel("switch")(current.handle(), *ends, is_open)) == FULL:
+            while (done := kernel("switch")(current.handle(), self.normal.handle(), *ends, is_open)) == FULL:
                 current.make_room()
             if done < 0:
                 return None
@@ -167,20 +193,6 @@ class Editor:
         if used > self._most[0] or current.arena.counts[2] > self._most[1]:
             self._compact()
         return (("open", branch, not is_open, is_open),)
-
-    def refeed(self, device: int, target: int, changed_at: datetime | None = None) -> bool:
-        """Feed a subtree from elsewhere over the one branch that feeds it; False where it is not so plain."""
-        with self.normal.arena.lock:
-            network = self.network
-            branches = network.branches_between(device, self.normal.parent(device))
-            if len(branches) != 1 or not network.backups.is_empty:
-                return False
-            done = self._fed_elsewhere(branches[0], (target, device))
-            if not done:
-                return False
-            self.version += 1
-            self.journal.note(self.version, changed_at, done)
-            return True
 
     def _fed_elsewhere(self, branch: int, ends: tuple[int, int]) -> tuple[Done, ...] | None:
         """Let the branch that feeds a subtree, in both states, end elsewhere."""

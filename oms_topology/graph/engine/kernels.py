@@ -319,8 +319,47 @@ def _is_fed_by(state: Arrays, device: int, other: int) -> bool:
 
 
 @compiled
-def switch(state: Any, start: int, end: int, is_open: int) -> int:
+def _is_same_tree(state: Arrays, base: int, twin: Arrays, home: int) -> bool:
+    """Tell whether two states have the same devices in the same tree, and the same meters on them."""
+    device_at, size, first, meter_at = state.device_at, state.size, state.first, state.meter_at
+    count = size[base]
+    one, other = base + state.layout[state.tree[base]], home + twin.layout[twin.tree[home]]
+    shift = first[other] - first[one]
+    if size[home] != count or first[other + count] - first[one + count] != shift:
+        return False
+    difference = 0  # in one number, not by leaving the loop: so many are compared at once
+    for step in range(count):
+        difference |= device_at[base + step] ^ device_at[home + step]
+        difference |= size[base + step] ^ size[home + step]
+        difference |= first[other + step] - first[one + step] - shift
+    if difference:
+        return False
+    mine, others = meter_at[first[one] : first[one + count]], meter_at[first[other] : first[other + count]]
+    for step in range(len(mine)):
+        difference |= mine[step] ^ others[step]
+    return difference == 0
+
+
+@compiled
+def _reunited(state: Arrays, twin: Arrays, device: int) -> bool:
+    """Let a state share the tree of a device with its twin again, if they are the same."""
+    base = root_of(state.parent, place_of(state.position, device))
+    home = twin.position[state.device_at[base]]
+    if home < 0 or state.position[device] < 0 or twin.parent[home] >= 0:
+        return False
+    number = twin.tree[home]
+    if number >= len(state.layout) or not _is_same_tree(state, base, twin, home):
+        return False
+    _stand(state, home, False)
+    state.layout[number] = twin.layout[number]
+    return True
+
+
+@compiled
+def switch(state: Any, twin: Any, start: int, end: int, is_open: int) -> int:
     """Open or close a branch between two devices where no closed branch is left out of the trees.
+
+    A tree that by closing becomes the one of the twin, the normal state, is shared with it from then on.
 
     Returns
     -------
@@ -349,7 +388,11 @@ def switch(state: Any, start: int, end: int, is_open: int) -> int:
         else:
             return NOT_PLAIN
         has_supply = True
+        places, numbers, meters, trees = arrays.used
         done = _grafted(arrays, device, target)
+        if done >= 0 and _reunited(arrays, arrays_of(twin), target):
+            used = arrays.used
+            used[0], used[1], used[2], used[3] = places, numbers, meters, trees
     return done if has_supply or done < 0 else 0
 
 

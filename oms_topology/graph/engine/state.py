@@ -198,7 +198,7 @@ class SupplyState:
         return self._normal or self
 
     def publish(self) -> Edition:
-        """Give the version as it is now; it is the :attr:`edition` from now on, unless somebody changes it."""
+        """Give the version as it is now; while nobody changes anything it is the :attr:`edition`."""
         lock = self.arena.lock
         if not lock.acquire(blocking=False):
             return Edition(self)

@@ -51,7 +51,7 @@ class QuickTable(CodeTable):
             self._put_beside(codes.tolist(), size)
 
     def _put_beside(self, codes: Sequence[str], size: int) -> None:
-        """Write the records, of ``size`` bytes each: a code's bytes and its row; free ones read as the empty code."""
+        """Write the records, of ``size`` bytes each: a code and its row; free ones read as the empty code."""
         slots = 1 << (3 * len(codes) // 2).bit_length()
         marks = np.fromiter(map(hash, codes), np.int64, len(codes)) & (slots - 1)
         is_first = self._matrix[:, 0] != 0
