@@ -18,6 +18,7 @@ __all__ = [
     "AmbiguousDeviceError",
     "BrokerError",
     "ConflictError",
+    "DecisionRefusedError",
     "EmbeddedServerError",
     "GeometryError",
     "MissingExtraError",
@@ -259,6 +260,26 @@ class UnknownDeadLetterError(OmsTopologyError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class DecisionRefusedError(OmsTopologyError):
+    """A decision about an outage that cannot be taken; nothing was changed.
+
+    Attributes
+    ----------
+    outage : str
+        The outage, as it was named; for a plan, the device.
+    action : str
+        What was asked for, such as ``"confirm"``.
+    is_illegal_move : bool
+        Whether the outage's status forbids it; else the request itself is wrong.
+    """
+
+    def __init__(self, outage: str, action: str, reason: str, *, is_illegal_move: bool) -> None:
+        self.outage = outage
+        self.action = action
+        self.is_illegal_move = is_illegal_move
+        super().__init__(reason)
 
 
 class SchemaVersionError(OmsTopologyError):

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from oms_topology.errors import (
     BrokerError,
     ConflictError,
+    DecisionRefusedError,
     EmbeddedServerError,
     GeometryError,
     MissingExtraError,
@@ -113,7 +114,7 @@ def exit_code(error: OmsTopologyError) -> int:
     """
     if isinstance(error, _UNAVAILABLE_ERRORS):
         return UNAVAILABLE
-    if isinstance(error, (GeometryError, SourceError)):
+    if isinstance(error, (GeometryError, SourceError, DecisionRefusedError)):
         return USAGE
     if isinstance(error, TopologyError) and not isinstance(error, ValidationError):
         return USAGE

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from oms_topology.migration.plan import LinkLimits, MigrationStep
     from oms_topology.migration.report import MigrationReport
     from oms_topology.model import NetworkColumns
+    from oms_topology.persistence.life_cycle import Operator
     from oms_topology.persistence.network_store import SupplyTree
     from oms_topology.persistence.schema import Deviation, UpgradeReport
 
@@ -223,6 +224,18 @@ class Database:
         from oms_topology.persistence.network import store_network
 
         store_network(self.engine, network)
+
+    def operator(self, operator_id: str) -> Operator:
+        """Give the desk of a person who confirms, assigns, restores, cancels and plans outages.
+
+        Parameters
+        ----------
+        operator_id : str
+            An id, never a name: it is recorded with every decision.
+        """
+        from oms_topology.persistence.life_cycle import Operator
+
+        return Operator(self, operator_id)
 
     def __enter__(self) -> Self:
         return self

@@ -145,23 +145,38 @@ BEGIN
                 ELSE oms_topology.event_type_of(p_started_at, p_ended_at) END;
 END $$;
 
--- Whether an outage that evidence no longer supports must stay, since people confirmed it or work on it. Says so once.
+-- Whether an outage that evidence no longer supports must stay, since people decided about it. Says so once.
 CREATE FUNCTION oms_topology.keep_for_people(p_outage_id uuid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     standing text;
 BEGIN
     SELECT e.status INTO standing FROM public.oms_outage_events e
-    WHERE e.id = p_outage_id AND e.status IN ('confirmed', 'in_progress');
+    WHERE e.id = p_outage_id AND (e.status IN ('confirmed', 'in_progress') OR EXISTS (
+        SELECT FROM oms_topology.outage_decision x WHERE x.outage_event_id = e.id AND x.action <> 'estimate'));
     IF standing IS NULL THEN
         RETURN false;
     END IF;
     INSERT INTO public.oms_event_timeline (outage_event_id, event_type, status, description, source, "timestamp")
-    SELECT p_outage_id, 'unsupported', standing, 'No report supports it any more; it stays, since people confirmed it.',
+    SELECT p_outage_id, 'unsupported', standing, 'No report supports it any more; it stays, since people decided about it.',
            'system', clock_timestamp()
     WHERE NOT EXISTS (SELECT FROM public.oms_event_timeline t
                       WHERE t.outage_event_id = p_outage_id AND t.event_type = 'unsupported');
     RETURN true;
+END $$;
+
+-- Whether people ended an outage around a device at or after an instant, or while what they ended still reports
+-- itself dead: then the newest report alone does not tell which outages stand.
+CREATE FUNCTION oms_topology.ended_by_people(p_device oms_topology.device, p_at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM oms_topology.device_state s
+        JOIN oms_topology.outage_decision x ON x.device_no = s.device_no AND x.action IN ('restore', 'cancel')
+        WHERE s.segment_no = p_device.segment_no
+          AND (p_device.position_no BETWEEN s.position_no AND s.last_position_no
+               OR s.position_no BETWEEN p_device.position_no AND p_device.last_position_no)
+          AND (x.at >= p_at OR s.is_dead AND x.at >= s.since));
 END $$;
 
 -- Gives what people decided about a withdrawn outage to the one that stands in its place.

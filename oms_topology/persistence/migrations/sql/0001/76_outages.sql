@@ -289,7 +289,7 @@ BEGIN
       AND NOT EXISTS (SELECT FROM oms_topology.continued_outages(p_device) c
                       WHERE c.outage_event_id = o.outage_event_id);
     -- A device may have one open outage only: what goes is closed first, and what ends before what opens.
-    UPDATE oms_topology.outage_device SET ended_at = started_at WHERE outage_event_id = ANY (gone_id);
+    UPDATE oms_topology.outage_device SET ended_at = started_at WHERE outage_event_id = ANY (gone_id) AND ended_at IS NULL;
     FOR wanted IN
         SELECT * FROM oms_topology.continued_outages(p_device) c ORDER BY c.ended_at NULLS LAST, c.depth, c.device_no
     LOOP

@@ -253,6 +253,7 @@ BEGIN
     ELSE
         counted := oms_topology.count_below(device, said, hard, restored);
     END IF;
+    is_late := is_late OR oms_topology.ended_by_people(device, said.occurred_at);
     IF is_late THEN
         counted.outage_event_ids := oms_topology.revise_outages(device, p_signal_no);
     ELSE

@@ -51,6 +51,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY a.hops LIMIT 1
 $$;
 
+-- power_status is none for a code that is known to be no loss: a remote disconnection, a sag, a tamper.
 CREATE TYPE oms_topology.correlation_scope AS (
     source_event_id text, source_table text, power_status text, outage_event_id uuid,
     device_no integer, meter_nos integer[], latitude numeric, longitude numeric
@@ -85,7 +86,7 @@ BEGIN
         INTO scope.source_table, scope.power_status, scope.meter_nos, scope.latitude, scope.longitude
         FROM public.onu_events e WHERE e.event_id = p_source_event_id;
     ELSIF p_source_type = 'kaifa' THEN
-        SELECT 'kaifa_events', COALESCE(c.power_status, 'unknown'), p.event_id::text,
+        SELECT 'kaifa_events', COALESCE(c.power_status, CASE WHEN c.code IS NULL THEN 'unknown' ELSE 'none' END), p.event_id::text,
                ARRAY(SELECT m.meter_no FROM public.kaifa_event_assets a JOIN public.oms_meters m ON m.id = a.meter_id
                      WHERE a.payload_id = p.id ORDER BY 1)
         INTO scope.source_table, scope.power_status, scope.source_event_id, scope.meter_nos
@@ -347,7 +348,7 @@ BEGIN
                               oms_topology.nearby_outage('outage', p_scope, p_at, p_window, p_radius_m));
         PERFORM oms_topology.note_restoration(outage_id, p_source_type, p_scope, p_at);
         RETURN outage_id;
-    ELSIF outage_id IS NOT NULL THEN
+    ELSIF outage_id IS NOT NULL OR p_scope.power_status = 'none' THEN
         RETURN outage_id;
     END IF;
     outage_id := COALESCE(
