@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from oms_topology import __version__
-from oms_topology.cli import database, demo, doctor, events, link, migrating, network, outages
+from oms_topology.cli import database, demo, doctor, events, link, migrating, network, outages, reporting
 from oms_topology.cli.common import Commands
 
 __all__ = ["app", "main"]
@@ -27,6 +27,7 @@ app.command("link")(link.link)
 app.command("migrate")(migrating.migrate)
 app.add_typer(events.commands, name="events")
 app.add_typer(outages.commands, name="outages")
+app.add_typer(reporting.commands, name="report")
 app.command("doctor")(doctor.doctor)
 
 

@@ -46,6 +46,6 @@ def test_links_between_the_papers_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.name)
 def test_commands_in_the_papers_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    shown = set(re.findall(r"oms-topology (db|network|events|outages) ([a-z]+)", text))
+    shown = set(re.findall(r"oms-topology (db|network|events|outages|report) ([a-z]+)", text))
     for group, command in sorted(shown):
         assert CliRunner().invoke(app, [group, command, "--help"]).exit_code == 0, (group, command)

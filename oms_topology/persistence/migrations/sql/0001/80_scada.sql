@@ -398,8 +398,9 @@ END $$;
 CREATE FUNCTION oms_topology.check_scada(p_signal_no bigint, p_event_id uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    checked oms_topology.check_result;
-    answer  jsonb;
+    began_at constant timestamptz := clock_timestamp();
+    checked  oms_topology.check_result;
+    answer   jsonb;
 BEGIN
     checked := oms_topology.apply_device_report(p_signal_no);
     answer := jsonb_build_object(
@@ -414,6 +415,11 @@ BEGIN
         meters_checked_at = clock_timestamp(), outage_event_id = checked.outage_event_id
     FROM oms_topology.signal s WHERE e.id = p_event_id AND s.signal_no = p_signal_no;
     UPDATE oms_topology.signal SET result = answer WHERE signal_no = p_signal_no;
+    IF clock_timestamp() - began_at > interval '1 second' THEN
+        INSERT INTO oms_topology.slow_check (signal_no, total_meters, duration)
+        VALUES (p_signal_no, checked.total_meters, clock_timestamp() - began_at)
+        ON CONFLICT (signal_no) DO UPDATE SET duration = excluded.duration, checked_at = excluded.checked_at;
+    END IF;
     RETURN answer;
 END $$;
 
