@@ -159,6 +159,25 @@ def test_dead_letters_count_until_they_are_replayed(grid: Grid) -> None:
     assert measured(grid, "dead_letters") == {}
 
 
+def test_notifications_count_from_when_they_are_due(grid: Grid) -> None:
+    trip(grid)
+    grid.run(
+        "INSERT INTO oms_customer_notifications (id, outage_event_id, customer_id, notification_type, channel)"
+        " SELECT gen_random_uuid(), e.id, c.id, 'outage_detected', 'sms'"
+        " FROM oms_outage_events e CROSS JOIN (SELECT id FROM oms_customers LIMIT 3) c;"
+        " INSERT INTO oms_topology.notification_delivery (message_id, channel, next_attempt_at)"
+        " SELECT id, channel, now() - (row_number() OVER () - 2) * interval '200 s'"
+        " FROM oms_customer_notifications"
+    )
+    assert measured(grid, "notification_backlog") == {"": 2}
+    assert round(measured(grid, "notification_backlog_seconds")[""]) == 200
+    assert "OmsNotificationBacklog" not in alerts(grid)
+    grid.run("UPDATE oms_topology.notification_delivery SET next_attempt_at = now() - interval '301 s'")
+    assert "OmsNotificationBacklog" in alerts(grid)
+    grid.run("DELETE FROM oms_topology.notification_delivery")
+    assert measured(grid, "notification_backlog_seconds") == {"": 0}
+
+
 def test_outages_and_storm_mode_are_measured(grid: Grid) -> None:
     assert measured(grid, "open_outages") == {"detected": 0, "confirmed": 0, "in_progress": 0}
     trip(grid)

@@ -262,16 +262,21 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     meter_nos integer[];
 BEGIN
+    UPDATE public.oms_outage_events e
+    SET severity = CASE WHEN e.confidence_score >= 0.9 THEN 'critical' WHEN e.confidence_score >= 0.7 THEN 'high'
+                        ELSE 'medium' END
+    WHERE e.id = p_outage_id;
     INSERT INTO oms_topology.outage_reported_meter (outage_event_id, meter_no)
     SELECT p_outage_id, n FROM unnest(p_meter_nos) AS n ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     meter_nos := ARRAY(SELECT r.meter_no FROM oms_topology.outage_reported_meter r
                        WHERE r.outage_event_id = p_outage_id ORDER BY r.meter_no);
     UPDATE public.oms_outage_events e
-    SET severity = CASE WHEN e.confidence_score >= 0.9 THEN 'critical' WHEN e.confidence_score >= 0.7 THEN 'high'
-                        ELSE 'medium' END,
-        affected_customers_count = (
-            SELECT count(DISTINCT m.customer_id) + count(*) FILTER (WHERE m.customer_id IS NULL)
-            FROM public.oms_meters m WHERE m.meter_no = ANY (meter_nos))
+    SET affected_customers_count = (
+        SELECT count(DISTINCT m.customer_id) + count(*) FILTER (WHERE m.customer_id IS NULL)
+        FROM public.oms_meters m WHERE m.meter_no = ANY (meter_nos))
     WHERE e.id = p_outage_id;
     UPDATE public.oms_outage_events e
     SET substation_id = c.substation_id, feeder_id = c.feeder_id, dp_id = c.dp_id

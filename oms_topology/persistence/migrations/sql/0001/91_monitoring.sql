@@ -92,14 +92,12 @@ BEGIN
         CROSS JOIN LATERAL (VALUES ('inference_backlog', b.rows::double precision),
                                    ('inference_backlog_seconds', oms_topology.seconds_since(b.since))) AS m (name, value);
     END IF;
-    IF to_regclass('oms_topology.notification_delivery') IS NOT NULL THEN
-        RETURN QUERY
-        SELECT m.name, '{}'::jsonb, m.value
-        FROM (SELECT count(*) AS rows, min(d.next_attempt_at) AS since
-              FROM oms_topology.notification_delivery d WHERE d.next_attempt_at <= clock_timestamp()) b
-        CROSS JOIN LATERAL (VALUES ('notification_backlog', b.rows::double precision),
-                                   ('notification_backlog_seconds', oms_topology.seconds_since(b.since))) AS m (name, value);
-    END IF;
+    RETURN QUERY
+    SELECT m.name, '{}'::jsonb, m.value
+    FROM (SELECT count(*) AS rows, min(d.next_attempt_at) AS since
+          FROM oms_topology.notification_delivery d WHERE d.next_attempt_at <= clock_timestamp()) b
+    CROSS JOIN LATERAL (VALUES ('notification_backlog', b.rows::double precision),
+                               ('notification_backlog_seconds', oms_topology.seconds_since(b.since))) AS m (name, value);
 END $$;
 
 CREATE FUNCTION oms_topology.seconds_since(p_at timestamptz) RETURNS double precision
