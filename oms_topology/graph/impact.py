@@ -54,7 +54,7 @@ class Impact:
     True
     """
 
-    __slots__ = ("__dict__", "_places", "_sequence", "_state", "total")
+    __slots__ = ("__dict__", "_is_held", "_places", "_sequence", "_state", "total")
 
     def __init__(
         self,
@@ -146,13 +146,14 @@ def assess(state: SupplyState, places: tuple[Place, ...]) -> Impact:
         Costs the size of the answer where supply is radial and single; one pass over the network
         where a closed loop reaches what is below the devices.
     """
-    total = _joined(state, [fed_by(state, place) for place in places])
+    if len(places) == 1:
+        total = fed_by(state, places[0])
+    else:
+        total = _joined(state, [fed_by(state, place) for place in places])
     return Impact(state, places, total, holds(state, places, total))
 
 
 def _joined(state: SupplyState, parts: list[MeterSet]) -> MeterSet:
-    if len(parts) == 1:
-        return parts[0]
     if not parts:
         return MeterSet.empty(state)
     rows = np.concatenate([part.rows for part in parts])

@@ -165,6 +165,12 @@ class MeterSet(AbstractSet[str]):
         return self._state.arena.meter_at, self._first
 
     @property
+    def span(self) -> tuple[int, int] | None:
+        """First place and end of the subtree of which these are all meters; None for other sets."""
+        top = self._top
+        return (top, top + self._edition.state.arena.sizes[top]) if top >= 0 else None
+
+    @property
     def places(self) -> NDArray[np.int32]:
         """The place in the arena of what supplies each meter, int32, -1 for none."""
         if self._top < 0:

@@ -98,6 +98,8 @@ class Topology(Changing, Tracing, Constructors):
             asked = self._state(state)
             sequence = asked.sequence
             if not sequence & 1:
+                if asked.edition is None:
+                    asked.publish()
                 try:
                     answer = question(asked)
                 except Exception:

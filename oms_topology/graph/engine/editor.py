@@ -163,7 +163,7 @@ class Editor:
                 network.feeds[meter] = after
             else:
                 network.set_meter_device(meter, after)
-            is_fuller = self._carry(meter, max(before, -1), max(after, -1))
+            is_fuller = self._carry(meter, before, after)
         finally:
             normal.sequence += 1
             current.sequence += 1
@@ -388,17 +388,16 @@ class Editor:
         after = normal.choose_feed(meter), current.choose_feed(meter)
         for state, feed in ((normal, after[0]), (current, after[1])):
             state.settle_feed(meter, feed)
-        source, target = max(before[0], -1), max(after[0], -1)
         if before[0] == before[1] and after[0] == after[1]:
-            if source != target:
-                self._carry(meter, source, target)
+            if before[0] != after[0]:
+                self._carry(meter, before[0], after[0])
             return
         for state, left, found in zip((normal, current), before, after, strict=True):
             if left != found:
-                state.move_meter(meter, max(left, -1), max(found, -1))
+                state.move_meter(meter, left, found)
 
     def _carry(self, meter: int, source: int, target: int) -> bool:
-        """Move a meter between the same two devices in both states; trees that they share stay shared.
+        """Move a meter between the same two devices, if they are, in both states; shared trees stay shared.
 
         Returns whether the arena is fuller than before.
         """

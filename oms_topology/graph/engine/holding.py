@@ -43,8 +43,10 @@ def holds(state: SupplyState, failing: Sequence[Place], total: MeterSet) -> NDAr
         second supply this costs nothing, else the number of meters that have one; where a closed
         branch leads into what falls, one pass over the network.
     """
-    tops = _tops(state, failing)
-    if not tops or (not state.idle and state.network.backups.is_empty):
+    if not state.idle and state.network.backups.is_empty:
+        return None
+    tops = [total.span] if total.span else _tops(state, failing)
+    if not tops:
         return None
     is_meshed = bool(state.idle) and _reaches_in(state, tops)
     if not is_meshed:
@@ -90,7 +92,7 @@ class _Scratch:
     def __init__(self, tops: int, meters: int) -> None:
         from oms_topology.graph.engine.arrays import address_of
 
-        self.fallen, self.held = np.empty(2 * tops, dtype=np.int64), np.empty(meters, dtype=np.uint8)
+        self.fallen, self.held = np.empty(2 * tops, dtype=np.int64), np.empty(meters, dtype=np.bool_)
         self.tops = self.fallen.data
         self.fallen_at, self.held_at = address_of(self.fallen), address_of(self.held)
 
@@ -128,7 +130,7 @@ def _held_by_backups(
     for at, (top, stop) in enumerate(tops):
         scratch.tops[2 * at], scratch.tops[2 * at + 1] = top, stop
     found = _loop()(supplies, begin, count, scratch.fallen_at, len(tops), scratch.held_at)
-    held = scratch.held[:count].astype(np.bool_) if found else None
+    held = scratch.held[:count].copy() if found else None
     _free.append(scratch)
     return held
 

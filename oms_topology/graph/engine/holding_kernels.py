@@ -55,14 +55,13 @@ def held_up(supplies: Any, begin: int, count: int, fallen_at: Any, tops: int, he
     fallen, held = numbers_at(fallen_at, 2 * tops), bytes_at(held_at, count)
     known = len(starts) - 1
     meters = meter_at[begin : begin + count]
-    room = np.empty((8, count), dtype=np.int32)
-    steps, own, first, last, own_place, place, low, high = room
-    some = 0
+    steps, some = np.empty(count, dtype=np.int32), 0
     for step in range(len(meters)):
         held[step] = 0
         meter = np.uint32(meters[step])
         steps[some] = step
         some += (has[meter >> np.uint32(3)] >> (meter & np.uint32(7))) & 1 if meter < known else 0
+    own, first, last, own_place, place, low, high = np.empty((7, some), dtype=np.int32)
     for at in range(some):
         meter = np.uint32(meters[steps[at]])
         own[at], first[at], last[at] = meter_device[meter], starts[meter], starts[meter + np.uint32(1)]

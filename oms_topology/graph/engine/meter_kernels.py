@@ -240,14 +240,14 @@ def _has_room(state: Arrays, twin: Arrays, places: tuple[int, int, int, int]) ->
 
 @compiled
 def move_meter(state: Any, twin: Any, meter: int, source: int, target: int, held: int) -> int:
-    """Take a meter from one device and hang it on another, -1 for neither, in two states.
+    """Take a meter from one device and hang it on another, in two states.
 
     Parameters
     ----------
     state, twin : handle
         The states; they stand in one arena. Layouts that they share stay shared.
     meter, source, target : int
-        Rows.
+        Rows; negative for no device.
     held : int
         Layouts that begin before this number may still be read.
 
