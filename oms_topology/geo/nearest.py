@@ -1,10 +1,10 @@
 """The truly nearest of many targets, by the geodesic on the ellipsoid.
 
-A tree over earth-centred coordinates finds the two nearest targets by chord. Chords and geodesics order
-targets alike, but for those whose chords differ by less than the bound of `geodesy` leaves open (a micrometre
-at 1 km, a millimetre at 10 km): what lies outside of that band is proven. For the few points with a second
-target inside it, every target of the band is measured, and the shortest geodesic wins; of equal ones, the
-target of the lowest rank.
+A tree over earth-centred coordinates, or a grid of them, finds the two nearest targets by chord. Chords and
+geodesics order targets alike, but for those whose chords differ by less than the bound of `geodesy` leaves
+open (a micrometre at 1 km, a millimetre at 10 km): what lies outside of that band is proven. For the few
+points with a second target inside it, every target of the band is measured, and the shortest geodesic wins;
+of equal ones, the target of the lowest rank.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oms_topology.geo.coordinates import Positions
+    from oms_topology.geo.target_grid import Cells
 
 __all__ = ["LONGEST_LIMIT_M", "Nearest", "measured_m", "nearest_in", "nearest_points"]
 
@@ -36,6 +37,8 @@ LONGEST_LIMIT_M: Final = 10_000_000.0
 """Up to here the bound is proven, with room to spare."""
 
 _CHUNK: Final = 65_536
+_MANY: Final = 1 << 19
+"""From so many places on, looking around in a grid wins back what loading the compiler costs."""
 
 
 class Nearest(NamedTuple):
@@ -145,19 +148,21 @@ def _nearest_of_places(asked: Places, targets: TargetTree, max_distance_m: float
     if not len(targets.rank):
         return found
 
+    cells = targets.cells(max_distance_m + ROUNDING_M) if count >= _MANY else None
+
     def answer(part: slice) -> None:
-        _search(asked.part(part), targets, max_distance_m, found.part(part))
+        _search(asked.part(part), targets, cells, max_distance_m, found.part(part))
 
     in_parts(answer, count, _CHUNK)
     return found
 
 
-def _search(asked: Places, targets: TargetTree, max_distance_m: float, found: Nearest) -> None:
+def _search(
+    asked: Places, targets: TargetTree, cells: Cells | None, max_distance_m: float, found: Nearest
+) -> None:
     """Fill in what is found for some places."""
     at_m = in_space(asked)
-    places, chords_m = targets.nearest(at_m, 2, max_distance_m + ROUNDING_M)
-    place = places[:, 0]
-    first_m, second_m = np.ascontiguousarray(chords_m.T)
+    place, first_m, second_m = targets.two_nearest(at_m, max_distance_m + ROUNDING_M, cells)
     farthest_m = np.where(np.isinf(second_m), first_m, second_m)
     bound_m = geodesic_at_most_m(first_m) + ROUNDING_M
     is_open = (second_m <= bound_m) | (farthest_m > SERIES_LIMIT_M) | (bound_m > max_distance_m)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from scipy.spatial import KDTree
 from oms_topology.geo.coordinates import Positions
 from oms_topology.geo.geodesy import Floats, to_earth_centred_m
 from oms_topology.geo.places import Places, places_of
+from oms_topology.geo.target_grid import Cells, cells_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,8 +84,62 @@ class TargetTree:
         self.counts = places.row_counts
         self.is_shared: NDArray[np.bool_] = self.counts > 1
         self.positions = Positions(places.longitude_deg, places.latitude_deg)
+        self._at_m = in_space(places)
+        self._cells: tuple[float, Cells | None] | None = None
+
+    @cached_property
+    def _tree(self) -> KDTree:
         # A tree split at medians answers no sooner than one split in the middle.
-        self._tree = KDTree(in_space(places), leafsize=16, balanced_tree=False)
+        return KDTree(self._at_m, leafsize=16, balanced_tree=False)
+
+    def cells(self, chord_m: float) -> Cells | None:
+        """Give the places in cells, for `two_nearest` within a chord.
+
+        Parameters
+        ----------
+        chord_m : float
+            How far will be looked at the most.
+
+        Returns
+        -------
+        Cells or None
+            None where the tree is quicker, or there is no compiler. It takes the compiler
+            half a second to load.
+        """
+        if self._cells is None or self._cells[0] != chord_m:
+            from oms_topology.geo.compiling import is_compiled
+
+            usable = is_compiled and len(self._at_m)
+            self._cells = chord_m, cells_of(self._at_m, chord_m) if usable else None
+        return self._cells[1]
+
+    def two_nearest(
+        self, at_m: Floats, chord_m: float, cells: Cells | None
+    ) -> tuple[NDArray[np.intp], Floats, Floats]:
+        """Give the nearest place by chord, its chord, and that of the second nearest, shapes (n,).
+
+        Parameters
+        ----------
+        at_m : array of float
+            From where, as `in_space` gives it.
+        chord_m : float
+            Only places nearer than this count.
+        cells : Cells or None
+            Where to look; in the tree if None. Chords have the same bits either way.
+
+        Returns
+        -------
+        tuple of arrays
+            Where there is none, any place and infinity.
+        """
+        if cells is None:
+            places, chords_m = self.nearest(at_m, 2, chord_m)
+            return places[:, 0], *np.ascontiguousarray(chords_m.T)
+        from oms_topology.geo.grid_kernels import two_nearest_places
+
+        row, found_m = np.empty(len(at_m), dtype=np.intp), np.empty((2, len(at_m)))
+        two_nearest_places(at_m, cells, chord_m, row, found_m)
+        return cells.place[row], found_m[0], found_m[1]
 
     def nearest(self, at_m: Floats, count: int, chord_m: float) -> tuple[NDArray[np.intp], Floats]:
         """Give the nearest places by chord and their chords, shapes (n, count).

@@ -10,7 +10,10 @@ from benchmarks.geo.exactness import REGIONS, every_pair, rings, scattered, wron
 
 
 @pytest.mark.parametrize("name", REGIONS)
-def test_nothing_is_wrong_anywhere(name: str) -> None:
+@pytest.mark.parametrize("is_in_grid", [False, True])
+def test_nothing_is_wrong_anywhere(name: str, is_in_grid: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_in_grid:
+        monkeypatch.setattr("oms_topology.geo.nearest._MANY", 1)
     region, rng = REGIONS[name], np.random.default_rng(8)
     for points, targets in (
         (scattered(rng, region, 300), scattered(rng, region, 300)),
