@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["record_history"]
 
 _BATCH = 2_000
+# The functions of the live doors look things up row by row.
+_FEW_ROWS = "SET LOCAL enable_nestloop = on"
 _ZONE = text("SELECT time_zone FROM oms_topology.source_setting WHERE source = 'onu'")
 _UNUSABLE = (
     "onu_event_unusable | Stored ONU events from which nothing follows: neither the message nor its columns"
@@ -40,6 +42,7 @@ def record_history(work: StepWork, tell: Callable[[float], None]) -> None:
     tell : callable
         Called with the share that is done.
     """
+    work.connection.exec_driver_sql(_FEW_ROWS)
     _record_onu_events(work, lambda share: tell(share / 2))
     tell(0.5)
     recorded = work.connection.exec_driver_sql(query("09_history", "record_kaifa_events")).scalar_one()

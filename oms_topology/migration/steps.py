@@ -90,7 +90,7 @@ def _feeder_mapping(work: StepWork) -> None:
 
 def _analyze(work: StepWork, *tables: str) -> None:
     """Let the planner know what the step has made of some tables, where it has made anything of them."""
-    if any(work.counts.values()):
+    if work.rows_written or work.counts.get("merged"):
         for table in tables:
             work.connection.exec_driver_sql(f"ANALYZE {table}")
 

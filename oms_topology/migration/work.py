@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oms_topology.geo.linking import link_nearest
+from oms_topology.migration.bulk import make_anew, set_aside
 from oms_topology.migration.queries import statements
 from oms_topology.model import Finding, FindingSeverity
 
@@ -38,6 +39,8 @@ class StepWork:
         What was counted.
     findings : list of Finding
         What was found.
+    rows_written : int
+        How many rows the counted statements of its files wrote.
     """
 
     connection: Connection
@@ -45,11 +48,17 @@ class StepWork:
     linker: Callable[..., Links] = link_nearest
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    rows_written: int = 0
 
     def run(self, name: str) -> None:
         """Run the statements of a file, and take down what their marks ask for."""
+        aside: list[str] = []
         for statement in statements(name):
-            if statement.kind == "finding":
+            if statement.kind == "bulk":
+                table, *columns = statement.title.replace(",", " ").split()
+                count = self.connection.exec_driver_sql(statement.sql).scalar_one()
+                aside += set_aside(self.connection, table, columns, count)
+            elif statement.kind == "finding":
                 self._look(statement.title, statement.sql)
             elif statement.kind == "tally":
                 self.add(statement.title, self.connection.exec_driver_sql(statement.sql).scalar_one())
@@ -57,6 +66,8 @@ class StepWork:
                 done = self.connection.exec_driver_sql(statement.sql)
                 if statement.kind == "count":
                     self.add(statement.title, done.rowcount)
+                    self.rows_written += done.rowcount
+        make_anew(self.connection, aside)
 
     def add(self, name: str, count: int) -> None:
         """Count something, together with what was counted under that name before."""

@@ -1,4 +1,4 @@
-"""Meters of which nothing was known are written by sets: it comes to what judging each of them comes to."""
+"""Reports that need no judging are written by sets: it comes to what judging each meter comes to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tests.dirty_town.truth import Town
 
 JUDGE_EACH = """
-    CREATE OR REPLACE FUNCTION oms_topology.meters_never_heard() RETURNS SETOF integer
+    CREATE OR REPLACE FUNCTION oms_topology.meters_told_plainly()
+    RETURNS TABLE (meter_no integer, was_on boolean)
     LANGUAGE plpgsql AS 'BEGIN RETURN; END'
 """
 
@@ -35,3 +36,4 @@ def test_writing_by_sets_and_judging_each_meter_come_to_the_same(
     assert states[0]["meters"] == states[1]["meters"]
     assert power_audit(states[0]) == power_audit(states[1])
     assert len(power_audit(states[0])) > 60
+    assert ("on", "on") in {(row[3], row[4]) for row in power_audit(states[0])}  # one that was "on" before

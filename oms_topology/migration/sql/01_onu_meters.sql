@@ -43,6 +43,32 @@ ORDER BY o.key, x.place, x.meter_no;
 CREATE INDEX ON known (key);
 ANALYZE known;
 
+-- do: what the registry has otherwise
+CREATE TEMP TABLE refreshed ON COMMIT DROP AS
+SELECT k.meter_no, o.onu_id, o.onu_serial_no, o.building_id, f.is_empty, o.lat, o.lng
+FROM onu_meter o
+JOIN known k ON k.key = o.key
+JOIN public.oms_meters m ON m.meter_no = k.meter_no
+CROSS JOIN LATERAL (
+    SELECT o.lat IS NOT NULL AND (m.location_lat IS NULL OR m.location_lng IS NULL
+                                  OR m.location_lat = 0 AND m.location_lng = 0 AND (o.lat <> 0 OR o.lng <> 0)) AS is_empty) f
+WHERE f.is_empty OR o.onu_id <> m.onu_id OR o.onu_id IS NOT NULL AND m.onu_id IS NULL
+   OR o.onu_serial_no IS DISTINCT FROM m.onu_serial_no AND o.onu_serial_no IS NOT NULL
+   OR o.building_id IS DISTINCT FROM m.building_id AND o.building_id IS NOT NULL;
+ANALYZE refreshed;
+
+-- bulk: oms_meters
+SELECT (SELECT count(*) FROM refreshed) + count(*) FROM onu_meter o WHERE NOT EXISTS (SELECT FROM known k WHERE k.key = o.key);
+
+-- count: refreshed
+UPDATE public.oms_meters m
+SET onu_id = COALESCE(o.onu_id, m.onu_id), onu_serial_no = COALESCE(o.onu_serial_no, m.onu_serial_no),
+    building_id = COALESCE(o.building_id, m.building_id),
+    location_lat = CASE WHEN o.is_empty THEN o.lat ELSE m.location_lat END,
+    location_lng = CASE WHEN o.is_empty THEN o.lng ELSE m.location_lng END
+FROM refreshed o
+WHERE m.meter_no = o.meter_no;
+
 -- count: registered
 INSERT INTO public.oms_meters
     (meter_number, meter_type, onu_id, onu_serial_no, building_id, location_lat, location_lng, status, created_at)
@@ -52,32 +78,20 @@ FROM onu_meter o
 WHERE NOT EXISTS (SELECT FROM known k WHERE k.key = o.key)
 ORDER BY o.key COLLATE "C";
 
--- count: refreshed
-UPDATE public.oms_meters m
-SET onu_id = COALESCE(o.onu_id, m.onu_id), onu_serial_no = COALESCE(o.onu_serial_no, m.onu_serial_no),
-    building_id = COALESCE(o.building_id, m.building_id),
-    location_lat = CASE WHEN f.is_empty THEN o.lat ELSE m.location_lat END,
-    location_lng = CASE WHEN f.is_empty THEN o.lng ELSE m.location_lng END
-FROM onu_meter o
-JOIN known k ON k.key = o.key
-JOIN public.oms_meters was ON was.meter_no = k.meter_no
-CROSS JOIN LATERAL (
-    SELECT o.lat IS NOT NULL AND (was.location_lat IS NULL OR was.location_lng IS NULL
-                                  OR was.location_lat = 0 AND was.location_lng = 0 AND (o.lat <> 0 OR o.lng <> 0)) AS is_empty) f
-WHERE m.meter_no = k.meter_no
-  AND (f.is_empty OR o.onu_id <> m.onu_id OR o.onu_id IS NOT NULL AND m.onu_id IS NULL
-       OR o.onu_serial_no IS DISTINCT FROM m.onu_serial_no AND o.onu_serial_no IS NOT NULL
-       OR o.building_id IS DISTINCT FROM m.building_id AND o.building_id IS NOT NULL);
+-- do: and those that were registered now
+INSERT INTO known (key, meter_no)
+SELECT upper(btrim(m.meter_number, E' \t\n\r\f\x0B')), m.meter_no
+FROM public.oms_meters m
+WHERE NOT EXISTS (SELECT FROM registry r WHERE r.meter_no = m.meter_no);
+ANALYZE known;
 
 -- count: source_rows_linked
 UPDATE public.meters s
-SET oms_meter_id = x.id
+SET oms_meter_id = m.id
 FROM onu_said o
-JOIN LATERAL (SELECT m.id FROM known k JOIN public.oms_meters m ON m.meter_no = k.meter_no WHERE k.key = o.key
-              UNION ALL
-              SELECT m.id FROM public.oms_meters m
-              WHERE upper(btrim(m.meter_number)) = o.key AND NOT EXISTS (SELECT FROM known k WHERE k.key = o.key)) x ON true
-WHERE s.id = o.id AND o.key <> '' AND s.oms_meter_id IS DISTINCT FROM x.id;
+JOIN known k ON k.key = o.key
+JOIN public.oms_meters m ON m.meter_no = k.meter_no
+WHERE s.id = o.id AND o.key <> '' AND s.oms_meter_id IS DISTINCT FROM m.id;
 
 -- finding: number_missing | Rows of the ONU service without a meter number. | Correct them there.
 SELECT s.id::text AS id FROM onu_said s WHERE s.key = '';

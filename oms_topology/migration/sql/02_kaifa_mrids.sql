@@ -102,13 +102,22 @@ WHERE NOT EXISTS (SELECT FROM asset_meter x WHERE x.key = a.key)
   AND NOT EXISTS (SELECT FROM registry_names r WHERE r.meter_no = m.meter_no);
 ANALYZE asset_meter;
 
+-- do: what rows of the registry lack
+CREATE TEMP TABLE completed ON COMMIT DROP AS
+SELECT n.meter_no, n.mrid, n.point
+FROM (SELECT DISTINCT ON (x.meter_no) x.meter_no, a.mrid, a.point
+      FROM asset_meter x JOIN asset a ON a.key = x.key ORDER BY x.meter_no, x.rule = 'asset_mrid' DESC, a.key COLLATE "C") n
+JOIN public.oms_meters m ON m.meter_no = n.meter_no
+WHERE m.asset_mrid IS NULL OR m.usage_point_mrid IS NULL AND n.point IS NOT NULL;
+ANALYZE completed;
+
+-- bulk: oms_meters asset_mrid, usage_point_mrid
+SELECT count(*) FROM completed;
+
 -- count: completed
 UPDATE public.oms_meters m
 SET asset_mrid = COALESCE(m.asset_mrid, n.mrid), usage_point_mrid = COALESCE(m.usage_point_mrid, n.point)
-FROM (SELECT DISTINCT ON (x.meter_no) x.meter_no, a.mrid, a.point
-      FROM asset_meter x JOIN asset a ON a.key = x.key ORDER BY x.meter_no, x.rule = 'asset_mrid' DESC, a.key COLLATE "C") n
-WHERE m.meter_no = n.meter_no
-  AND (m.asset_mrid IS NULL OR m.usage_point_mrid IS NULL AND n.point IS NOT NULL);
+FROM completed n WHERE m.meter_no = n.meter_no;
 
 -- count: matched_by_evidence
 INSERT INTO oms_topology.meter_alias (kind, name, meter_no, rule)

@@ -42,7 +42,10 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    # Taken as they are used. A migration writes gigabytes: with less, every second page of it is a full image.
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -139,35 +139,39 @@ BEGIN
 END $$;
 
 -- Records what was taken down: what the audit tells of an instant already is not told again, and what is newer stands.
--- Meters of which nothing was known before are written by sets, in order of time.
+-- Meters of which nothing is known that could speak against their reports are written by sets, in order of time.
 CREATE FUNCTION oms_topology.record_past_reports() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said record;
 BEGIN
     PERFORM oms_topology.gather_past_reports('{}', '{}', '{}');
-    PERFORM FROM public.oms_meters m WHERE m.meter_no IN (SELECT u.meter_no FROM pg_temp.past_said u)
-    ORDER BY m.segment_no, m.position_no, m.meter_no FOR NO KEY UPDATE;
+    IF NOT EXISTS (SELECT FROM pg_temp.past_said) THEN
+        RETURN;
+    END IF;
+    -- One lock that keeps all other writers out, not one on each of a million rows.
+    LOCK TABLE public.oms_meters IN SHARE ROW EXCLUSIVE MODE;
     CREATE TEMP TABLE past_report AS
     SELECT u.meter_no, s.occurred_at, NULLIF(s.power_status, 'unknown') AS power_status, u.communication_status,
-           s.source, s.source_event_id, s.signal_no, s.record_id, s.time_is_sound, false AS is_first
+           s.source, s.source_event_id, s.signal_no, s.record_id, s.time_is_sound
     FROM pg_temp.past_said u
     JOIN oms_topology.signal s ON s.signal_no = u.signal_no
     WHERE s.power_status <> 'unknown' OR u.communication_status IS NOT NULL;
     ANALYZE past_report;
-    UPDATE past_report p SET is_first = true
-    FROM oms_topology.meters_never_heard() AS n (meter_no) WHERE p.meter_no = n.meter_no;
+    CREATE TEMP TABLE plain_meter AS SELECT * FROM oms_topology.meters_told_plainly();
+    ANALYZE plain_meter;
     INSERT INTO oms_topology.meter_report
         (meter_no, occurred_at, power_status, communication_status, source, source_event_id, signal_no)
     SELECT p.meter_no, p.occurred_at, p.power_status, p.communication_status, p.source, p.source_event_id, p.signal_no
     FROM past_report p ORDER BY p.meter_no, p.occurred_at, p.signal_no;
     PERFORM set_config('oms_topology.logs_status', 'on', true);
-    PERFORM oms_topology.record_first_reports();
+    PERFORM oms_topology.record_plain_reports();
     SELECT array_agg(DISTINCT p.meter_no) FILTER (WHERE p.communication_status IS NOT NULL) AS heard,
            min(p.occurred_at) FILTER (WHERE p.communication_status IS NOT NULL) AS heard_from,
            array_agg(DISTINCT p.meter_no) FILTER (WHERE p.power_status IS NOT NULL) AS powered,
            min(p.occurred_at) FILTER (WHERE p.power_status IS NOT NULL) AS powered_from, max(p.signal_no) AS signal_no
-    INTO said FROM past_report p WHERE NOT p.is_first;
+    INTO said
+    FROM past_report p LEFT JOIN plain_meter n ON n.meter_no = p.meter_no WHERE n.meter_no IS NULL;
     IF said.heard IS NOT NULL THEN
         PERFORM oms_topology.reassess_communication(said.heard, said.heard_from);
     END IF;
@@ -175,74 +179,104 @@ BEGIN
         PERFORM oms_topology.reassess_meters(said.powered, said.powered_from, said.signal_no);
     END IF;
     PERFORM set_config('oms_topology.logs_status', 'off', true);
-    DROP TABLE past_report, past_said;
+    DROP TABLE past_report, plain_meter, past_said;
 END $$;
 
--- The meters of past_report that have no other report and no audit, of whose supply no device has spoken, and that say
--- one thing at a time, at sound times: what their reports come to needs no judging.
-CREATE FUNCTION oms_topology.meters_never_heard() RETURNS SETOF integer
+-- The meters of past_report whose reports come to what they say, one after another, and need no judging: of their supply
+-- no device has spoken, the audit tells nothing, and they say one thing at a time, at sound times. Either nothing else is
+-- known of them, or (was_on) only that the registry had them "on", and their first report repeats just that.
+CREATE FUNCTION oms_topology.meters_told_plainly() RETURNS TABLE (meter_no integer, was_on boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+#variable_conflict use_column
+DECLARE
+    devices_spoke boolean := EXISTS (SELECT FROM oms_topology.device_state);
 BEGIN
     RETURN QUERY
-    SELECT m.meter_no
-    FROM (SELECT p.meter_no FROM pg_temp.past_report p
-          GROUP BY p.meter_no HAVING bool_and(p.time_is_sound) AND count(DISTINCT p.occurred_at) = count(*)) p
-    JOIN public.oms_meters m ON m.meter_no = p.meter_no
-    LEFT JOIN (SELECT DISTINCT meter_no FROM oms_topology.meter_report) r ON r.meter_no = m.meter_no
+    WITH told AS (
+        SELECT p.meter_no, min(p.occurred_at) FILTER (WHERE p.power_status IS NOT NULL) AS power_from
+        FROM pg_temp.past_report p
+        GROUP BY p.meter_no HAVING bool_and(p.time_is_sound) AND count(DISTINCT p.occurred_at) = count(*)
+    ), earlier AS (
+        SELECT r.meter_no, min(r.occurred_at) AS at,
+               count(*) = 1 AND bool_and(r.source = 'system' AND r.power_status = 'on' AND r.communication_status IS NULL) AS is_on
+        FROM oms_topology.meter_report r GROUP BY r.meter_no
+    ), repeated AS (
+        SELECT p.meter_no, p.occurred_at
+        FROM pg_temp.past_report p
+        JOIN oms_topology.source_setting c ON c.source = p.source
+        JOIN oms_topology.source_setting y ON y.source = 'system' AND y.reliability < c.reliability
+        WHERE p.power_status = 'on'
+    )
+    SELECT m.meter_no, r.meter_no IS NOT NULL
+    FROM told t
+    JOIN public.oms_meters m ON m.meter_no = t.meter_no
+    LEFT JOIN earlier r ON r.meter_no = m.meter_no
+    LEFT JOIN repeated q ON q.meter_no = m.meter_no AND q.occurred_at = r.at
     LEFT JOIN (SELECT DISTINCT meter_id FROM public.oms_meter_status_events) e ON e.meter_id = m.id
     LEFT JOIN (SELECT DISTINCT segment_no FROM oms_topology.device_state) s ON s.segment_no = m.segment_no
-    WHERE r.meter_no IS NULL AND e.meter_id IS NULL AND s.segment_no IS NULL AND NOT m.has_alternates
-      AND m.own_power_at IS NULL AND m.supply_lost_at IS NULL AND m.supply_live_at IS NULL
-      AND m.last_power_change IS NULL AND m.last_status_change IS NULL AND m.last_communication IS NULL
-      AND COALESCE(m.power_status, 'unknown') = 'unknown' AND COALESCE(m.communication_status, 'unknown') = 'unknown';
+    WHERE e.meter_id IS NULL AND s.segment_no IS NULL AND NOT (m.has_alternates AND devices_spoke)
+      AND m.supply_lost_at IS NULL AND m.supply_live_at IS NULL AND m.last_power_change IS NULL AND m.last_status_change IS NULL
+      AND CASE WHEN r.meter_no IS NULL
+               THEN m.own_power_at IS NULL AND m.last_communication IS NULL
+                    AND COALESCE(m.power_status, 'unknown') = 'unknown' AND COALESCE(m.communication_status, 'unknown') = 'unknown'
+               ELSE r.is_on AND q.meter_no IS NOT NULL AND t.power_from = r.at
+                    AND m.own_power_at = r.at AND m.own_power_status = 'on' AND m.power_status = 'on' END;
 END $$;
 
--- What the first reports of meters come to: audit rows where the status changes, and the status of the last.
-CREATE FUNCTION oms_topology.record_first_reports() RETURNS void
+-- What the reports of these meters come to: audit rows where the status changes, and the status of the last. What an old
+-- service heard of a meter after its last report stands.
+CREATE FUNCTION oms_topology.record_plain_reports() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
     changed integer[];
 BEGIN
-    CREATE TEMP TABLE first_power AS
-    SELECT p.meter_no, p.occurred_at, p.power_status AS after, COALESCE(lag(p.power_status) OVER w, 'unknown') AS before,
+    CREATE TEMP TABLE plain_power AS
+    SELECT p.meter_no, p.occurred_at, p.power_status AS after, lag(p.power_status) OVER w AS before,
            p.source, COALESCE(p.record_id, p.source_event_id) AS event_id, p.signal_no, lead(p.occurred_at) OVER w IS NULL AS is_last
-    FROM pg_temp.past_report p WHERE p.is_first AND p.power_status IS NOT NULL
+    FROM pg_temp.past_report p JOIN pg_temp.plain_meter n ON n.meter_no = p.meter_no WHERE p.power_status IS NOT NULL
     WINDOW w AS (PARTITION BY p.meter_no ORDER BY p.occurred_at);
-    CREATE TEMP TABLE first_heard AS
+    CREATE TEMP TABLE plain_heard AS
     SELECT p.meter_no, p.occurred_at, p.communication_status AS after, lag(p.communication_status) OVER w AS before,
-           p.source, COALESCE(p.record_id, p.source_event_id) AS event_id, lead(p.occurred_at) OVER w IS NULL AS is_last
-    FROM pg_temp.past_report p WHERE p.is_first AND p.communication_status IS NOT NULL
+           p.source, COALESCE(p.record_id, p.source_event_id) AS event_id, lead(p.occurred_at) OVER w IS NULL AS is_last, n.was_on
+    FROM pg_temp.past_report p JOIN pg_temp.plain_meter n ON n.meter_no = p.meter_no WHERE p.communication_status IS NOT NULL
     WINDOW w AS (PARTITION BY p.meter_no ORDER BY p.occurred_at);
     INSERT INTO oms_topology.meter_status_event
         (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status, event_timestamp,
          confidence_score, metadata, created_at)
-    SELECT gen_random_uuid(), m.id, e.event_type, e.source, e.event_id, e.before, e.after, e.occurred_at, c.confidence,
+    SELECT gen_random_uuid(), e.id, e.event_type, e.source, e.event_id, e.before, e.after, e.occurred_at, c.confidence,
            e.metadata, clock_timestamp()
-    FROM (SELECT f.meter_no, 'power_' || f.after AS event_type, f.source, f.event_id, f.before, f.after, f.occurred_at,
+    FROM (SELECT m.id, m.meter_no, 'power_' || f.after AS event_type, f.source, f.event_id,
+                 COALESCE(f.before, m.power_status, 'unknown') AS before, f.after, f.occurred_at,
                  jsonb_build_object('recorded_after_signal', f.signal_no) AS metadata
-          FROM pg_temp.first_power f WHERE f.after <> f.before
+          FROM pg_temp.plain_power f JOIN public.oms_meters m ON m.meter_no = f.meter_no
+          WHERE f.after IS DISTINCT FROM f.before
           UNION ALL
-          SELECT h.meter_no, CASE h.after WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
-                 h.source, h.event_id, h.before, h.after, h.occurred_at, NULL
-          FROM pg_temp.first_heard h WHERE h.after <> h.before) e
-    JOIN public.oms_meters m ON m.meter_no = e.meter_no
+          SELECT m.id, m.meter_no, CASE h.after WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
+                 h.source, h.event_id, CASE WHEN h.was_on THEN m.communication_status ELSE h.before END, h.after, h.occurred_at, NULL
+          FROM pg_temp.plain_heard h JOIN public.oms_meters m ON m.meter_no = h.meter_no
+          WHERE CASE WHEN h.was_on
+                     THEN h.is_last AND h.occurred_at >= COALESCE(m.last_communication, '-infinity')
+                          AND m.communication_status IN ('online', 'offline') AND h.after <> m.communication_status
+                     ELSE h.after <> h.before END) e
     JOIN oms_topology.source_setting c ON c.source = e.source
     ORDER BY e.occurred_at, e.meter_no, e.event_type;
     WITH power AS (
-        SELECT f.meter_no, max(f.occurred_at) FILTER (WHERE f.after <> f.before) AS changed_at,
+        SELECT f.meter_no, max(f.occurred_at) FILTER (WHERE f.after IS DISTINCT FROM f.before) AS changed_at,
                max(f.occurred_at) AS at, max(f.after) FILTER (WHERE f.is_last) AS status,
                max(f.signal_no) FILTER (WHERE f.is_last) AS signal_no
-        FROM pg_temp.first_power f GROUP BY f.meter_no
+        FROM pg_temp.plain_power f GROUP BY f.meter_no
     ), heard AS (
         SELECT h.meter_no, max(h.occurred_at) FILTER (WHERE h.after IS DISTINCT FROM h.before) AS changed_at,
                max(h.occurred_at) AS at, max(h.after) FILTER (WHERE h.is_last) AS status
-        FROM pg_temp.first_heard h GROUP BY h.meter_no
+        FROM pg_temp.plain_heard h GROUP BY h.meter_no
     ), updated AS (
         UPDATE public.oms_meters m
         SET previous_power_status = CASE WHEN n.power IS NOT NULL THEN m.power_status ELSE m.previous_power_status END,
             power_status = COALESCE(n.power, m.power_status), own_power_status = n.power, own_power_at = n.power_at,
             last_power_change = n.power_changed_at, power_signal_no = n.signal_no,
-            communication_status = COALESCE(n.communication, m.communication_status), last_communication = n.heard_at,
+            communication_status = CASE WHEN n.heard_at >= COALESCE(m.last_communication, '-infinity')
+                THEN n.communication ELSE m.communication_status END,
+            last_communication = GREATEST(m.last_communication, n.heard_at),
             last_status_change = GREATEST(n.power_changed_at, n.heard_changed_at), updated_at = clock_timestamp()
         FROM (SELECT COALESCE(p.meter_no, h.meter_no) AS meter_no, p.status AS power, p.at AS power_at,
                      p.changed_at AS power_changed_at, p.signal_no, h.status AS communication, h.at AS heard_at,
@@ -255,7 +289,7 @@ BEGIN
     IF changed IS NOT NULL THEN
         PERFORM oms_topology.log_status_change(changed);
     END IF;
-    DROP TABLE first_power, first_heard;
+    DROP TABLE plain_power, plain_heard;
 END $$;
 
 -- Where each active meter is linked by somebody else than the migration: by hand, by survey, or before it. What the
@@ -277,14 +311,21 @@ LEFT JOIN oms_topology.meter_link ls ON ls.target_kind = 'substation' AND ls.met
 LEFT JOIN oms_topology.meter_link lf ON lf.target_kind = 'feeder' AND lf.meter_no = m.meter_no
 LEFT JOIN oms_topology.meter_link ld ON ld.target_kind = 'distribution_point' AND ld.meter_no = m.meter_no
 LEFT JOIN oms_topology.meter_link lc ON lc.target_kind = 'customer' AND lc.meter_no = m.meter_no
-LEFT JOIN LATERAL (
-    SELECT f.feeder_id FROM public.network_feeder_meters f JOIN public.network_feeders n ON n.id = f.feeder_id
-    WHERE f.meter_id = m.id AND m.feeder_id IS NULL
-    ORDER BY f.priority NULLS LAST, n.feeder_id COLLATE "C" LIMIT 1) fm ON true
-LEFT JOIN LATERAL (
-    SELECT s.substation_id FROM public.network_substation_meters s JOIN public.network_substations n ON n.id = s.substation_id
-    WHERE s.meter_id = m.id AND m.substation_id IS NULL AND NOT oms_topology.is_fan_out(m.id, s.priority)
-    ORDER BY s.created_at, n.substation_id COLLATE "C" LIMIT 1) sm ON true
+LEFT JOIN (
+    SELECT DISTINCT ON (f.meter_id) f.meter_id, f.feeder_id
+    FROM public.network_feeder_meters f
+    JOIN public.network_feeders n ON n.id = f.feeder_id
+    JOIN public.oms_meters o ON o.id = f.meter_id AND o.feeder_id IS NULL
+    ORDER BY f.meter_id, f.priority NULLS LAST, n.feeder_id COLLATE "C") fm ON fm.meter_id = m.id
+LEFT JOIN (
+    SELECT DISTINCT ON (s.meter_id) s.meter_id, s.substation_id
+    FROM (SELECT x.meter_id, x.substation_id, x.created_at, x.priority,
+                 count(*) FILTER (WHERE x.priority = 3) OVER (PARTITION BY x.meter_id) AS threes
+          FROM public.network_substation_meters x
+          JOIN public.oms_meters o ON o.id = x.meter_id AND o.substation_id IS NULL) s
+    JOIN public.network_substations n ON n.id = s.substation_id
+    WHERE s.priority IS DISTINCT FROM 3 OR s.threes <= 3
+    ORDER BY s.meter_id, s.created_at, n.substation_id COLLATE "C") sm ON sm.meter_id = m.id
 WHERE COALESCE(m.status, 'active') = 'active';
 COMMENT ON VIEW oms_topology.explicit_placement IS
     'Of each active meter the substation, feeder, distribution point and customer that the migration did not choose; NULL where it may.';

@@ -44,28 +44,34 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT e.id, e.event_timestamp, e.created_at FROM public.kaifa_events e
         LEFT JOIN oms_topology.signal s ON s.source = 'kaifa' AND s.record_id = e.id::text
         WHERE s.signal_no IS NULL
-    ), event AS (
+    ), event AS MATERIALIZED (
         SELECT m.id, m.created_at, p.id AS payload_id, COALESCE(p.created_date_time, t.date_time, m.event_timestamp) AS at,
                to_char(COALESCE(p.created_date_time, t.date_time, m.event_timestamp) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at_text,
                p.event_type_ref AS ref, p.severity, p.reason, p.event_id_value, h.message_id, t.value AS state
         FROM missing m
         JOIN public.kaifa_event_payloads p ON p.event_id = m.id
-        LEFT JOIN LATERAL (SELECT h.message_id FROM public.kaifa_event_headers h WHERE h.event_id = m.id
-                           ORDER BY h.message_id COLLATE "C" LIMIT 1) h ON true
-        LEFT JOIN LATERAL (SELECT t.value, t.date_time FROM public.kaifa_event_status t WHERE t.payload_id = p.id
-                           ORDER BY t.date_time, t.value COLLATE "C" LIMIT 1) t ON true
+        LEFT JOIN (SELECT h.event_id, min(h.message_id COLLATE "C") AS message_id
+                   FROM missing m JOIN public.kaifa_event_headers h ON h.event_id = m.id GROUP BY h.event_id) h ON h.event_id = m.id
+        LEFT JOIN (SELECT DISTINCT ON (t.payload_id) t.payload_id, t.value, t.date_time
+                   FROM missing m
+                   JOIN public.kaifa_event_payloads p ON p.event_id = m.id
+                   JOIN public.kaifa_event_status t ON t.payload_id = p.id
+                   ORDER BY t.payload_id, t.date_time, t.value COLLATE "C") t ON t.payload_id = p.id
     ), named AS (
         SELECT e.*, a.mrids, a.meter_ids AS asset_meters, u.points, u.meter_ids AS point_meters, d.words
         FROM event e
-        LEFT JOIN LATERAL (SELECT array_agg(a.mrid::text ORDER BY a.mrid COLLATE "C") FILTER (WHERE a.mrid <> '') AS mrids,
-                                  array_agg(DISTINCT a.meter_id) FILTER (WHERE a.meter_id IS NOT NULL) AS meter_ids
-                           FROM public.kaifa_event_assets a WHERE a.payload_id = e.payload_id) a ON true
-        LEFT JOIN LATERAL (SELECT array_agg(u.mrid::text ORDER BY u.mrid COLLATE "C") FILTER (WHERE u.mrid <> '') AS points,
-                                  array_agg(DISTINCT u.meter_id) FILTER (WHERE u.meter_id IS NOT NULL) AS meter_ids
-                           FROM public.kaifa_event_usage_points u WHERE u.payload_id = e.payload_id) u ON true
-        LEFT JOIN LATERAL (SELECT array_agg(w.word ORDER BY d.detail_order, d.name COLLATE "C", w.place) AS words
-                           FROM public.kaifa_event_details d CROSS JOIN LATERAL (VALUES (1, d.name::text), (2, d.value::text)) AS w (place, word)
-                           WHERE d.payload_id = e.payload_id) d ON true
+        LEFT JOIN (SELECT a.payload_id, array_agg(a.mrid::text ORDER BY a.mrid COLLATE "C") FILTER (WHERE a.mrid <> '') AS mrids,
+                          array_agg(DISTINCT a.meter_id) FILTER (WHERE a.meter_id IS NOT NULL) AS meter_ids
+                   FROM event e JOIN public.kaifa_event_assets a ON a.payload_id = e.payload_id
+                   GROUP BY a.payload_id) a ON a.payload_id = e.payload_id
+        LEFT JOIN (SELECT u.payload_id, array_agg(u.mrid::text ORDER BY u.mrid COLLATE "C") FILTER (WHERE u.mrid <> '') AS points,
+                          array_agg(DISTINCT u.meter_id) FILTER (WHERE u.meter_id IS NOT NULL) AS meter_ids
+                   FROM event e JOIN public.kaifa_event_usage_points u ON u.payload_id = e.payload_id
+                   GROUP BY u.payload_id) u ON u.payload_id = e.payload_id
+        LEFT JOIN (SELECT d.payload_id, array_agg(w.word ORDER BY d.detail_order, d.name COLLATE "C", w.place) AS words
+                   FROM event e JOIN public.kaifa_event_details d ON d.payload_id = e.payload_id
+                   CROSS JOIN LATERAL (VALUES (1, d.name::text), (2, d.value::text)) AS w (place, word)
+                   GROUP BY d.payload_id) d ON d.payload_id = e.payload_id
     ), known AS (
         SELECT r.ref, k.power_status, k.communication_status
         FROM (SELECT DISTINCT ref FROM event) r CROSS JOIN LATERAL oms_topology.end_device_event(r.ref) k
@@ -92,34 +98,41 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE n.mrids IS NOT NULL OR n.points IS NOT NULL
 $$;
 
--- All past KAIFA events. Returns how many were new.
-CREATE FUNCTION oms_topology.record_past_kaifa_events() RETURNS integer
+-- All past KAIFA events, so many at a time as fit into arrays. Returns how many were new.
+CREATE FUNCTION oms_topology.record_past_kaifa_events(p_batch_size integer DEFAULT 25000) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    past record;
-    said record;
+    past     record;
+    said     record;
+    recorded integer := 0;
 BEGIN
-    SELECT array_agg(p.parsed ORDER BY p.at, p.event_id) AS parsed, array_agg(p.event_id::text ORDER BY p.at, p.event_id) AS record_ids,
-           array_agg(p.meter_ids ORDER BY p.at, p.event_id) AS meters,
-           array_agg(jsonb_build_object('kaifa_event_id', p.event_id, 'meters_synced', true, 'total_meters', p.total)
-                     ORDER BY p.at, p.event_id) AS results
-    INTO past
-    FROM (SELECT e.event_id, e.parsed, e.parsed ->> 'occurred_at' AS at, to_jsonb(e.meter_ids) AS meter_ids,
-                 COALESCE(cardinality(e.meter_ids), 0) AS total
-          FROM oms_topology.past_kaifa_events() e) p;
-    IF past.parsed IS NULL THEN
-        RETURN 0;
-    END IF;
-    SELECT * INTO said FROM oms_topology.accept_signals('kaifa', past.parsed, now(), past.record_ids, past.results);
-    PERFORM oms_topology.gather_past_reports(
-        array_agg(u.signal_no ORDER BY u.place, m.meter_no), array_agg(m.meter_no ORDER BY u.place, m.meter_no),
-        array_agg(u.parsed ->> 'communication_status' ORDER BY u.place, m.meter_no))
-    FROM unnest(said.signal_nos, said.are_new, past.parsed, past.meters) WITH ORDINALITY AS u (signal_no, is_new, parsed, meters, place)
-    CROSS JOIN LATERAL jsonb_array_elements_text(CASE jsonb_typeof(u.meters) WHEN 'array' THEN u.meters ELSE '[]' END) AS i (id)
-    JOIN public.oms_meters m ON m.id = i.id::uuid
-    WHERE u.is_new
-    HAVING count(*) > 0;
-    RETURN (SELECT count(*) FROM unnest(said.are_new) AS n (is_new) WHERE n.is_new);
+    -- In the order in which signals are numbered, whatever the size of a batch.
+    CREATE TEMP TABLE past_kaifa ON COMMIT DROP AS
+    SELECT e.event_id, e.parsed, to_jsonb(e.meter_ids) AS meter_ids, e.parsed ->> 'occurred_at' AS at,
+           (row_number() OVER (ORDER BY e.parsed ->> 'source_event_id' COLLATE "C", e.parsed ->> 'content_hash' COLLATE "C",
+                               e.parsed ->> 'occurred_at', e.event_id) - 1) / p_batch_size AS batch_no
+    FROM oms_topology.past_kaifa_events() e;
+    FOR past IN
+        SELECT array_agg(p.parsed ORDER BY p.at, p.event_id) AS parsed, array_agg(p.event_id::text ORDER BY p.at, p.event_id) AS record_ids,
+               array_agg(p.meter_ids ORDER BY p.at, p.event_id) AS meters,
+               array_agg(jsonb_build_object('kaifa_event_id', p.event_id, 'meters_synced', true,
+                                            'total_meters', COALESCE(jsonb_array_length(p.meter_ids), 0))
+                         ORDER BY p.at, p.event_id) AS results
+        FROM pg_temp.past_kaifa p GROUP BY p.batch_no ORDER BY p.batch_no
+    LOOP
+        SELECT * INTO said FROM oms_topology.accept_signals('kaifa', past.parsed, now(), past.record_ids, past.results);
+        PERFORM oms_topology.gather_past_reports(
+            array_agg(u.signal_no ORDER BY u.place, m.meter_no), array_agg(m.meter_no ORDER BY u.place, m.meter_no),
+            array_agg(u.parsed ->> 'communication_status' ORDER BY u.place, m.meter_no))
+        FROM unnest(said.signal_nos, said.are_new, past.parsed, past.meters) WITH ORDINALITY AS u (signal_no, is_new, parsed, meters, place)
+        CROSS JOIN LATERAL jsonb_array_elements_text(CASE jsonb_typeof(u.meters) WHEN 'array' THEN u.meters ELSE '[]' END) AS i (id)
+        JOIN public.oms_meters m ON m.id = i.id::uuid
+        WHERE u.is_new
+        HAVING count(*) > 0;
+        recorded := recorded + (SELECT count(*) FROM unnest(said.are_new) AS n (is_new) WHERE n.is_new);
+    END LOOP;
+    DROP TABLE past_kaifa;
+    RETURN recorded;
 END $$;
 
 -- What the ONU service itself says of each ONU's power is a report of that time, where none says the same. Returns how
