@@ -42,7 +42,7 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "max_connections": "100",
-    # Taken as they are used. A migration writes gigabytes: with less, every second page of it is a full image.
+    # Taken as they are used. A migration writes gigabytes: fewer checkpoints, fewer images of whole pages.
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
