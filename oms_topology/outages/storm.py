@@ -105,9 +105,9 @@ class WorkerPace:
     Attributes
     ----------
     batch_size : int
-        Rows of work claimed in one transaction, at the most: this bounds memory.
+        Rows of work taken up in one transaction, at the most: this bounds memory.
     pause : timedelta
-        How long to let work gather after a batch that left nothing behind; none after a full one.
+        How long to let work gather once all that was taken up is done; none while a full batch waits behind.
     window : timedelta
         How long notifications about one customer are gathered.
     """
@@ -117,7 +117,7 @@ class WorkerPace:
     window: timedelta
 
 
-CALM_PACE: Final = WorkerPace(64, timedelta(), timedelta())
+CALM_PACE: Final = WorkerPace(500, timedelta(), timedelta())
 STORM_PACE: Final = WorkerPace(2_000, timedelta(seconds=2), timedelta(minutes=60))
 
 

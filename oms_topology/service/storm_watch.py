@@ -80,6 +80,8 @@ class StormWatch:
         How long an answer is kept.
     clock : callable
         Gives seconds that never go back.
+    now : callable, optional
+        Gives the present instant, aware; for tests and replays.
 
     Examples
     --------
@@ -93,10 +95,12 @@ class StormWatch:
         *,
         every: timedelta = timedelta(seconds=5),
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._engine = engine
         self._every_s = every.total_seconds()
         self._clock = clock
+        self._now = now
         self._looked_at: float | None = None
         self._pace = CALM_PACE
 
@@ -113,11 +117,11 @@ class StormWatch:
         StoreUnavailableError, ConflictError
             As :func:`watch_storm` raises them; the next call looks again.
         """
-        now = self._clock()
-        if self._looked_at is None or now - self._looked_at >= self._every_s:
-            watch_storm(self._engine)
+        seconds = self._clock()
+        if self._looked_at is None or seconds - self._looked_at >= self._every_s:
+            watch_storm(self._engine, self._now() if self._now else None)
             self._pace = _standing_pace(self._engine)
-            self._looked_at = now
+            self._looked_at = seconds
         return self._pace
 
 

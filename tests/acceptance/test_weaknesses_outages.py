@@ -207,6 +207,22 @@ def test_w77_the_nearest_outage_wins_and_only_those_in_the_box_are_measured(grid
     assert correlate(grid, "onu", "far", 12, (-30.0, 100.0)) not in (near, newer)
 
 
+def test_w77_what_is_read_does_not_grow_with_the_outages_that_are_open_elsewhere(grid: Grid) -> None:
+    grid.run(
+        "INSERT INTO oms_outage_events (event_id, event_type, status, severity, confidence_score,"
+        " event_latitude, event_longitude, first_detected_at) SELECT 'E' || n, 'outage', 'detected', 'medium', 0.5,"
+        " -60 + n * 0.02, 10, '2025-10-01T12:00Z' FROM generate_series(1, 5000) n;"
+        " INSERT INTO oms_event_sources (outage_event_id, source_type, source_event_id, source_table,"
+        " detected_at) SELECT id, 'onu', event_id, 'source_events', first_detected_at FROM oms_outage_events;"
+        " ANALYZE oms_outage_events; ANALYZE oms_event_sources"
+    )
+    scope = "ROW(NULL, NULL, 'off', NULL, NULL, NULL, 20.0001, 10)::oms_topology.correlation_scope"
+    question = f"oms_topology.nearby_outage('outage', {scope}, '2025-10-01T12:10Z', '30 minutes', 1000)"
+    assert grid.one(f"SELECT event_id FROM oms_outage_events WHERE id = {question}") == "E4000"
+    [plan] = grid.one(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT {question}")
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 500
+
+
 def test_w78_each_source_is_in_the_timeline_and_in_what_the_outage_says(grid: Grid) -> None:
     states = set()
     for number, order in enumerate(permutations((1, 2, 3))):

@@ -162,7 +162,8 @@ def test_dead_letters_count_until_they_are_replayed(grid: Grid) -> None:
 def test_notifications_count_from_when_they_are_due(grid: Grid) -> None:
     trip(grid)
     grid.run(
-        "INSERT INTO oms_customer_notifications (id, outage_event_id, customer_id, notification_type, channel)"
+        "INSERT INTO oms_customer_notifications"
+        " (id, outage_event_id, customer_id, notification_type, channel)"
         " SELECT gen_random_uuid(), e.id, c.id, 'outage_detected', 'sms'"
         " FROM oms_outage_events e CROSS JOIN (SELECT id FROM oms_customers LIMIT 3) c;"
         " INSERT INTO oms_topology.notification_delivery (message_id, channel, next_attempt_at)"

@@ -193,6 +193,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT c.substation_id, c.feeder_id, c.dp_id, b.lat_deg, b.lng_deg
         FROM oms_topology.search_box((p_scope).latitude, p_radius_m) b
         LEFT JOIN LATERAL oms_topology.contract_place((p_scope).device_no) c ON (p_scope).device_no IS NOT NULL
+    ), found AS (  -- each part by an index of its own, however many outages are open
+        SELECT e.id FROM place p JOIN public.oms_outage_events e ON e.dp_id = p.dp_id
+        UNION SELECT e.id FROM place p JOIN public.oms_outage_events e ON e.feeder_id = p.feeder_id
+        WHERE p.dp_id IS NULL
+        UNION SELECT e.id FROM place p JOIN public.oms_outage_events e ON e.substation_id = p.substation_id
+        WHERE p.dp_id IS NULL AND p.feeder_id IS NULL
+        UNION SELECT e.id FROM place p JOIN public.oms_outage_events e
+            ON e.event_latitude BETWEEN (p_scope).latitude - p.lat_deg AND (p_scope).latitude + p.lat_deg
+        WHERE e.status IN ('detected', 'confirmed', 'in_progress')
+          AND (abs(e.event_longitude - (p_scope).longitude) <= p.lng_deg
+               OR 360 - abs(e.event_longitude - (p_scope).longitude) <= p.lng_deg)
     ), candidate AS (
         SELECT e.id, e.event_id, e.first_detected_at,
                COALESCE(e.dp_id = p.dp_id, e.dp_id IS NULL AND p.dp_id IS NULL AND COALESCE(e.feeder_id = p.feeder_id,
@@ -203,7 +214,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                           OR 360 - abs(e.event_longitude - (p_scope).longitude) <= p.lng_deg)
                     THEN public.haversine_distance_meters(
                         (p_scope).latitude, (p_scope).longitude, e.event_latitude, e.event_longitude) END AS distance_m
-        FROM public.oms_outage_events e CROSS JOIN place p
+        FROM found f JOIN public.oms_outage_events e ON e.id = f.id CROSS JOIN place p
         WHERE e.status IN ('detected', 'confirmed', 'in_progress') AND e.event_type = p_event_type
           AND e.first_detected_at <= p_at + p_window
           AND p_at - p_window <= GREATEST(e.first_detected_at, (
