@@ -55,12 +55,17 @@ class LiveServer:
         """Major version of the server."""
         return self._admin.info.server_version // 10_000
 
-    def create(self, *, upgraded: bool = False) -> Database:
-        """Make a database of a fresh name: empty, or as ``Database.upgrade`` makes it."""
+    def create(self, *, upgraded: bool = False, like: Database | None = None) -> Database:
+        """Make a database of a fresh name: empty, as ``Database.upgrade`` makes it, or as another one.
+
+        Nobody may be connected to the other one.
+        """
         name = f"test_{uuid.uuid4().hex}"
         if upgraded and not self._has_template:
             self._make_template()
         template = TEMPLATE if upgraded else "template0"
+        if like is not None:
+            template = str(like.engine.url.database)
         # Copying files beats logging every page where nothing is ever flushed; older versions do so anyway.
         how = " STRATEGY file_copy" if self.major >= 15 else ""
         command = sql.SQL("CREATE DATABASE {} TEMPLATE {}" + how)
