@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from oms_topology.persistence.notifications import Outbox, Postponement, mark_delivered
 from tests.acceptance.scada_grid import Grid, at, event
+from tests.service.town import CUSTOMERS, Town
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +38,6 @@ EXAMPLES = int(os.environ.get("OMS_TOPOLOGY_TEST_NOTIFICATIONS", "8"))
 STEPS = 30
 HOLD = timedelta(minutes=5)
 LEASE = timedelta(minutes=10)
-CUSTOMERS = {
-    "M1": "one",
-    "M2": "one",
-    "M3": "two",
-    "M4": "three",
-    "M5": "three",
-    "M6": "four",
-    "M7": "five",
-    "M8": "six",
-}
 DEVICES: list[dict[str, Any]] = [
     {"substation": "SS1"},
     {"feeder": "F1"},
@@ -55,22 +46,6 @@ DEVICES: list[dict[str, Any]] = [
     {"feeder": "F1", "switch": "SW1"},
     {"feeder": "F1", "switch": "SW2"},
 ]
-
-
-def prepare(database: Database) -> None:
-    grid = Grid(database)
-    for meter, customer in CUSTOMERS.items():
-        grid.rows(
-            "INSERT INTO oms_customers (customer_id, phone) VALUES (:code, '0770') ON CONFLICT DO NOTHING",
-            code=customer,
-        )
-        grid.rows(
-            "UPDATE oms_meters SET customer_id = (SELECT id FROM oms_customers WHERE customer_id = :code)"
-            " WHERE meter_number = :meter",
-            code=customer,
-            meter=meter,
-        )
-    grid.rows("UPDATE oms_topology.notification_channel SET burst = 1000000, per_minute = 1000000")
 
 
 class Customers(RuleBasedStateMachine):
@@ -308,7 +283,7 @@ class Customers(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_nobody_is_told_twice_and_nobody_is_forgotten(pg_server: LiveServer) -> None:
     prepared = pg_server.create(upgraded=True)
-    prepare(prepared)
+    Town(prepared).rows("UPDATE oms_topology.notification_channel SET burst = 1e6, per_minute = 1e6")
     prepared.engine.dispose()
 
     class Machine(Customers):

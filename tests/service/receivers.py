@@ -68,6 +68,9 @@ class Gateway(ThreadingHTTPServer):
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.messages: dict[UUID, dict[str, Any]] = {}
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        self.got = threading.Event()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.url = f"http://127.0.0.1:{self.server_address[1]}/notify?tenant=1"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -84,6 +87,8 @@ class GatewayRequest(BaseHTTPRequestHandler):
         if status < 300:
             for each in json.loads(body)["messages"]:
                 self.server.messages[UUID(each["id"])] = each
+        self.server.got.set()
+        self.server.may_answer.wait(60)
         if status == 0:
             self.close_connection = True
             return
