@@ -24,6 +24,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
         (ROOT / "docs" / "network.md", 8),
         (ROOT / "docs" / "linking.md", 5),
         (ROOT / "docs" / "status.md", 8),
+        (ROOT / "docs" / "notifications.md", 9),
         (ROOT / "docs" / "outages.md", 9),
     ],
 )
