@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from oms_topology.persistence.database import Database
     from tests.servers import LiveServer
 
-EXAMPLES = int(os.environ.get("OMS_TOPOLOGY_TEST_NOTIFICATIONS", "8"))
-STEPS = 30
+EXAMPLES = int(os.environ.get("OMS_TOPOLOGY_TEST_NOTIFICATIONS", "6"))
+STEPS = 25
 HOLD = timedelta(minutes=5)
 LEASE = timedelta(minutes=10)
 DEVICES: list[dict[str, Any]] = [
