@@ -22,19 +22,29 @@ from oms_topology.outages.starts import start_of
 from oms_topology.outages.units import UNITS_PER_NAT, log_odds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
 
     from oms_topology.graph.topology import Topology
     from oms_topology.model import Signal
-    from oms_topology.outages.evidence import Evidence, PlannedWindow
+    from oms_topology.outages.evidence import Evidence
     from oms_topology.outages.inference import Posteriors
+    from oms_topology.outages.losses import PlannedWindow
     from oms_topology.outages.reports import Report
     from oms_topology.outages.rules import CorrelationRules
 
-__all__ = ["KnownEquipment", "assess", "assessed", "inference_of"]
+__all__ = [
+    "KnownEquipment",
+    "Writer",
+    "assess",
+    "assessed",
+    "began_at",
+    "inference_of",
+    "prior_of",
+    "wrong_mapping_of",
+]
 
 _CRITICAL = 1
 _LEAST_ALTERNATIVE = 0.01
@@ -130,7 +140,7 @@ def assessed(
     equipment: KnownEquipment,
     *,
     rules: CorrelationRules | None = None,
-    planned: Sequence[PlannedWindow] = (),
+    explained: Sequence[PlannedWindow] = (),
     unplaced: Sequence[Signal] = (),
 ) -> Assessment:
     """Conclude from reports that were read before; as :func:`assess` otherwise.
@@ -139,16 +149,17 @@ def assessed(
     ----------
     reports, forest, at, rates, equipment, rules, unplaced
         As for :func:`assess`; reports after ``at`` are left out.
-    planned : sequence of (int, datetime, datetime)
-        Between which times a node was without supply as planned.
+    explained : sequence of (int, datetime, datetime)
+        Between which times a node was without supply, as planned or by an outage that is over.
     """
-    evidence = weigh(reports, forest, rates, at, equipped=equipment.equipped, planned=planned)
-    inference = inference_of(forest, evidence, rates, equipment)
+    evidence = weigh(reports, forest, rates, at, equipped=equipment.equipped, explained=explained)
+    prior, wrong = prior_of(forest, evidence.spoken, rates), wrong_mapping_of(forest, rates, equipment)
+    inference = inference_of(forest, evidence, prior, wrong, rates, equipment)
     blamed, posteriors = inference.explanation().blamed.tolist(), inference.posteriors()
     confidence = {node: float(posteriors.is_failed[node]) for node in blamed}
     if rules is not None:
         confidence = dict(counted_blame(forest, evidence.losses, rules))
-    writer = _Writer(forest, evidence, posteriors, rates)
+    writer = Writer(forest, evidence, posteriors, rates)
     outages: list[ConcludedOutage] = []
     suspicions: list[ConcludedOutage] = []
     for node, posterior in confidence.items():
@@ -156,13 +167,21 @@ def assessed(
     return Assessment(at, tuple(outages), tuple(suspicions), tuple(unplaced), forest, posteriors, evidence)
 
 
+def prior_of(forest: SupplyForest, spoken: Iterable[int], rates: EvidenceRates) -> NDArray[np.int64]:
+    """Give each node's log-odds of having failed before anything is heard; see ``SupplyForest.priors``."""
+    return forest.priors({kind: rates.priors.log_odds(kind) for kind in DeviceKind}, spoken)
+
+
 def inference_of(
-    forest: SupplyForest, evidence: Evidence, rates: EvidenceRates, equipment: KnownEquipment
+    forest: SupplyForest,
+    evidence: Evidence,
+    prior: NDArray[np.int64],
+    wrong: NDArray[np.float64],
+    rates: EvidenceRates,
+    equipment: KnownEquipment,
 ) -> ForestInference | CollectorInference:
     """Put evidence on the nodes of a forest: what it blames and all probabilities follow."""
-    prior = forest.priors({kind: rates.priors.log_odds(kind) for kind in DeviceKind}, evidence.spoken)
-    prior += evidence.about_device
-    wrong = _wrong_mapping(forest, rates, equipment)
+    prior = prior + evidence.about_device
     told = doubted(evidence.about_power, prior, wrong, rates.dead_elsewhere)
     if equipment.collectors and len(evidence.silent):
         collector, count = _collectors(forest, evidence, equipment.collectors)
@@ -173,10 +192,10 @@ def inference_of(
     return ForestInference(forest.parent, told.dead, told.failed)
 
 
-def _wrong_mapping(
+def wrong_mapping_of(
     forest: SupplyForest, rates: EvidenceRates, equipment: KnownEquipment
 ) -> NDArray[np.float64]:
-    """Probability of each meter that its supply is another one than the network says."""
+    """Give the probability of each meter that its supply is another one than the network says."""
     wrong = np.where(forest.kind == METER, rates.wrong_mapping, 0.0)
     learned = equipment.wrong_mapping or {}
     nodes = forest.meter_nodes(learned)
@@ -222,14 +241,26 @@ def _deaf(
     return Likelihoods(alive, dead, prior + dead)
 
 
-class _Writer:
-    """Puts one blamed node after the other into words and numbers."""
+class Writer:
+    """Puts one blamed node after the other into words and numbers.
+
+    Parameters
+    ----------
+    forest : SupplyForest
+        The nodes.
+    evidence : Evidence
+        Its reports may be only those at and below the nodes that are asked for.
+    posteriors : Posteriors
+        Of all nodes.
+    rates : EvidenceRates
+        What reports weigh.
+    """
 
     def __init__(
         self, forest: SupplyForest, evidence: Evidence, posteriors: Posteriors, rates: EvidenceRates
     ) -> None:
         self._forest, self._evidence, self._posteriors = forest, evidence, posteriors
-        self._pause = rates.reports[ReportKind.CALL].valid_for or rates.reports[ReportKind.CALL].delay
+        self._rates = rates
         self._nodes = np.array([each.report.node for each in evidence.standing], dtype=np.int32)
         self._told = np.array([each.node for each in evidence.told], dtype=np.int32)
         self._losses = evidence.losses
@@ -241,6 +272,7 @@ class _Writer:
         return len(self._forest.places_below(self._loss_nodes, node)) > 0
 
     def outage(self, node: int, posterior: float) -> ConcludedOutage:
+        """Tell everything about the outage of a node."""
         forest, evidence = self._forest, self._evidence
         meters = forest.meters_below(node)
         columns = forest.index.network.columns
@@ -279,17 +311,15 @@ class _Writer:
         return places
 
     def _started_at(self, node: int) -> datetime:
-        """Give the device's own time, else the start of the run with the most reports."""
         inside = self._forest.places_below(self._loss_nodes, node).tolist()
         losses: list[Report] = [self._losses[at] for at in inside]
         if not losses:
             inside = self._forest.places_below(self._nodes, node).tolist()
             losses = [self._evidence.standing[at].report for at in inside]
-        own = [report.occurred_at for report in losses if report.node == node]
-        if own:
-            return min(own)
-        told = [self._evidence.told[at] for at in self._forest.places_below(self._told, node).tolist()]
-        return start_of(told or losses, set(losses), node, self._pause)
+        places = self._forest.places_below(self._told, node)
+        return began_at(
+            losses, lambda: [self._evidence.told[at] for at in places.tolist()], node, self._rates
+        )
 
     def _alternatives(self, node: int) -> tuple[Alternative, ...]:
         forest, is_failed = self._forest, self._posteriors.is_failed
@@ -306,3 +336,28 @@ class _Writer:
 def _customers(codes: NDArray[np.object_]) -> int:
     counts = Counter(codes.tolist())
     return len(counts) - ("" in counts) + counts.get("", 0)
+
+
+def began_at(
+    losses: Sequence[Report], told: Callable[[], Sequence[Report]], node: int, rates: EvidenceRates
+) -> datetime:
+    """Tell when the outage of a node began: by its own report, else with the run of most reports.
+
+    Parameters
+    ----------
+    losses : sequence of Report
+        Those that stand at and below it, at least one.
+    told : callable
+        Gives all that was said about power there; asked only where that matters.
+    node : int
+        The node.
+    rates : EvidenceRates
+        For how long calls count, which parts one run from the next.
+    """
+    own = [report.occurred_at for report in losses if report.node == node]
+    if own:
+        return min(own)
+    calls = rates.reports[ReportKind.CALL]
+    said = told()
+    told_of_losses = said if any(each.says_dead for each in said) else losses
+    return start_of(told_of_losses, set(losses), node, calls.valid_for or calls.delay)

@@ -212,10 +212,10 @@ class Assessment:
     evidence: Evidence
 
     @cached_property
-    def starts(self) -> dict[int, datetime]:
-        """When the outage of each blamed node began."""
+    def outage_at(self) -> dict[int, ConcludedOutage]:
+        """The outage of each blamed node."""
         nodes = [self.forest.node(DeviceKind(each.device.kind), each.device.code) for each in self.outages]
-        return {node: each.started_at for node, each in zip(nodes, self.outages, strict=True)}
+        return dict(zip(nodes, self.outages, strict=True))
 
     @cached_property
     def _outage_of(self) -> dict[str, ConcludedOutage]:

@@ -10,11 +10,13 @@ from oms_topology.outages.finishing import finished
 from oms_topology.outages.forest import SupplyForest
 from oms_topology.outages.histories import Course, CourseLimits, OutageCourse, Superseded
 from oms_topology.outages.instants import instants_of, lapses_of
+from oms_topology.outages.losses import CLOCKS_APART
 from oms_topology.outages.rates import EvidenceRates
-from oms_topology.outages.recovery import CLOCKS_APART, Told
+from oms_topology.outages.recovery import Told
 from oms_topology.outages.reports import read_reports
+from oms_topology.outages.settling import Step
 from oms_topology.outages.sweeping import Sweep
-from oms_topology.outages.tracking import Tracker
+from oms_topology.outages.tracking import Stage, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
     from oms_topology.graph.topology import Topology
     from oms_topology.model import DeviceReference, Signal
-    from oms_topology.outages.evidence import PlannedWindow
+    from oms_topology.outages.losses import PlannedWindow
     from oms_topology.outages.reports import Report
+    from oms_topology.outages.tracking import Blame
 
 __all__ = ["Course", "CourseLimits", "OutageCourse", "Superseded", "course_of", "follow"]
 
@@ -46,7 +49,8 @@ def course_of(
     below, that one is the outage and the former a withdrawn hypothesis, unless the former had failed
     more than five minutes before the one above it. When it moves down because meters that were dark
     report power, the outage goes on in steps until the device itself or most of its meters are back;
-    what is still dark then is an outage of its own, with the start of the one that hid it.
+    what is still dark then, as long as that is more than a report of power that went missing, is an
+    outage of its own, with the start of the one that hid it.
 
     Parameters
     ----------
@@ -81,10 +85,9 @@ def course_of(
     >>> lost = said("ONU_LastGaspAlert", "2025-10-01T08:02:05Z", "M1", "M3", "M4", "M8")
     >>> back = said("ONU_PowerRestored", "2025-10-01T08:40:00Z", "M1", "M3", "M4")
     >>> found = course_of([*back, *lost], net, at=datetime(2025, 10, 1, 9, tzinfo=UTC))
-    >>> [(str(each.device), each.status.value, each.still_dark) for each in found.outages]
-    [('distribution_point DP1', 'restored', ('M8',)), ('meter M8', 'detected', ('M8',))]
-    >>> found.outages[0].ended_at.isoformat(), str(found.outages[1].surfaced_from[0])
-    ('2025-10-01T08:40:00+00:00', 'distribution_point DP1')
+    >>> outage, = found.outages
+    >>> str(outage.device), outage.status.value, outage.ended_at.isoformat(), outage.still_dark
+    ('distribution_point DP1', 'restored', '2025-10-01T08:40:00+00:00', ('M8',))
     """
     nodes = forest if isinstance(forest, SupplyForest) else SupplyForest.of(forest)
     rates, equipment, limits = (
@@ -95,33 +98,34 @@ def course_of(
     reports, unplaced = read_reports(signals, nodes, onus=equipment.onus)
     windows = _windows(planned, nodes)
     told = Told(_unplanned(reports, nodes, windows, at), nodes)
-    tracker = Tracker(told)
-    follow(tracker, Sweep(told, rates, equipment, windows), told, rates, limits, at)
-    outages, superseded = finished(tracker.tracks, told, at, rates, equipment, limits, windows)
+    tracks = follow(told, Sweep(told, rates, equipment, windows), rates, limits, at)
+    outages, superseded = finished(tracks, told, at, limits)
     unplaced.sort(key=lambda each: (each.occurred_at, each.source.value, each.source_event_id))
     return Course(outages, superseded, tuple(unplaced))
 
 
-def follow(
-    tracker: Tracker, sweep: Sweep, told: Told, rates: EvidenceRates, limits: CourseLimits, at: datetime
-) -> None:
-    """Lead a tracker through all instants up to one.
+def follow(told: Told, blame: Blame, rates: EvidenceRates, limits: CourseLimits, at: datetime) -> Tracks:
+    """Follow outages through all instants up to one.
 
     Parameters
     ----------
-    tracker : Tracker
-        Takes what is blamed at each.
-    sweep : Sweep
-        Tells what that is.
     told : Told
         All reports.
+    blame : Blame
+        Tells what is blamed at each instant; it has seen none yet.
     rates : EvidenceRates
-        What they weigh.
+        What reports weigh.
     limits : CourseLimits
         How fine time is looked at.
     at : datetime
         The last instant.
+
+    Returns
+    -------
+    Tracks
+        All outages there were, and what was blamed in vain.
     """
+    tracks = Tracks()
     reports = sorted((each for said in told.of.values() for each in said), key=lambda each: each.occurred_at)
     lapses = lapses_of(reports, rates)
     next_report = next_lapse = 0
@@ -132,9 +136,11 @@ def follow(
         while next_lapse < len(lapses) and lapses[next_lapse][0] < instant:
             next_lapse += 1
         heard, lapsed = reports[first:next_report], lapses[first_lapse:next_lapse]
-        blamed = sweep.advance(instant, heard, lapsed)
-        tracker.take(instant, blamed, heard, lapsed, sweep)
-    tracker.finish(sweep)
+        Step(told, tracks, instant, heard, lapsed, blame).run(blame.advance(instant, heard, lapsed))
+    for track in tracks.open.values():
+        if track.stage is Stage.BLAMED:
+            track.conclude(blame.outage(track.node))
+    return tracks
 
 
 def _windows(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oms_topology.outages.losses import CLOCKS_APART
 from oms_topology.outages.rates import ReportKind
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from oms_topology.outages.forest import SupplyForest
     from oms_topology.outages.reports import Report
 
-__all__ = ["CLOCKS_APART", "Recovery", "Told", "recovery_of"]
-
-CLOCKS_APART = timedelta(minutes=5)
+__all__ = ["Recovery", "Told", "recovery_of"]
 
 
 class Told:

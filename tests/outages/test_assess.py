@@ -221,6 +221,18 @@ def test_silence_alone_opens_no_outage_and_counts_only_after_its_delay() -> None
     assert assess(silent, FOREST, at=when(5)).suspicions == ()
 
 
+def test_silence_of_what_was_heard_to_have_power_dates_a_suspicion() -> None:
+    watched = KnownEquipment(equipped={ReportKind.SILENCE: numbers(1, 49)})
+    heard = [power_up(meter, -30) for meter in numbers(10, 12)]
+    found = assess(
+        [*heard, *(unreachable(meter, 0) for meter in numbers(10, 19))],
+        FOREST,
+        at=when(60),
+        equipment=watched,
+    )
+    assert [(each.device.code, each.started_at) for each in found.suspicions] == [("DP2", START)]
+
+
 def test_a_dead_collector_explains_a_silent_block_and_a_gasp_through_it_does_not() -> None:
     collectors = dict.fromkeys(numbers(10, 29), "OLT1")
     silent = [unreachable(meter, 0) for meter in numbers(10, 29)]
