@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from oms_topology.graph.topology import Topology
     from oms_topology.model import Finding, Receipt, Signal
     from oms_topology.persistence.database import Database
+    from oms_topology.service.outage_worker import OutageWorker
     from oms_topology.service.pipeline import Pipeline
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "Impact",
     "Links",
     "MeterSet",
+    "OutageWorker",
     "Pipeline",
     "Receipt",
     "Signal",
@@ -53,6 +55,7 @@ _HOME = {
     "Impact": "oms_topology.graph.impact",
     "Links": "oms_topology.geo.linking",
     "MeterSet": "oms_topology.graph.meter_set",
+    "OutageWorker": "oms_topology.service.outage_worker",
     "Pipeline": "oms_topology.service.pipeline",
     "Receipt": "oms_topology.model",
     "Signal": "oms_topology.model",

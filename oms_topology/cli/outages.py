@@ -17,6 +17,7 @@ from oms_topology.cli.common import (
     subcommands,
     table,
 )
+from oms_topology.cli.inferring import infer
 from oms_topology.cli.notifying import notify
 from oms_topology.persistence.explain import explain_meter
 from oms_topology.persistence.records import audit_of, outage_detail, outage_rows
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["audit_table", "commands", "dark_table", "outage_table"]
 
 commands = subcommands("Outages: list them, show one, explain a meter.")
+commands.command("infer")(infer)
 commands.command("notify")(notify)
 
 

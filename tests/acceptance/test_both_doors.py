@@ -174,7 +174,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _CLOCKS = {
     "created_at", "updated_at", "last_updated_at", "checked_at", "meters_checked_at", "changed_at",
     "revised_at", "received_at", "registered_at", "upgraded_at", "sealed_at", "replayed_at", "logged_at",
-    "transaction_id",
+    "transaction_id", "queued_at",
 }  # fmt: skip
 
 

@@ -212,6 +212,8 @@ def rows_of(grid: Grid) -> dict[str, list[str]]:
     """Every row, but for the random end of a repeated message id, and what a dead letter was wrapped in."""
     rows: dict[str, list[str]] = {}
     for table, found in all_rows(grid.database).items():
+        if table == "oms_topology.inference_work":  # one row a statement: what is said in them is compared
+            found = sorted({place for row in found for place in _places(json.loads(row))})
         whole = re.sub(r"_p\d+$", "", table)  # which partition a row is in hangs on its random id
         rows[whole] = sorted([*rows.get(whole, []), *(_TOLD_APART.sub("", row) for row in found)])
     letters = [json.loads(row) for row in rows.pop("oms_topology.dead_letter")]
@@ -220,6 +222,10 @@ def rows_of(grid: Grid) -> dict[str, list[str]]:
             del letter["payload"]
     rows["letters"] = sorted(json.dumps(letter) for letter in letters)
     return rows
+
+
+def _places(row: dict[str, Any]) -> list[str]:
+    return [f"{name} {number}" for name in ("signal_nos", "meter_nos") for number in row[name]]
 
 
 def differences(
@@ -247,6 +253,7 @@ _JOURNALS = {
     "oms_topology.topology_before",
     "oms_topology.meter_status_event",
     "oms_topology.meter_report",
+    "oms_topology.inference_work",
 }
 
 

@@ -97,15 +97,24 @@ COMMENT ON TABLE oms_topology.dead_letter IS
 
 CREATE TABLE oms_topology.outage_device (
     outage_event_id uuid PRIMARY KEY,
-    device_no       integer NOT NULL,
+    device_no       integer,
+    meter_no        integer,
     started_at      timestamptz NOT NULL,
     ended_at        timestamptz,
+    origin          text NOT NULL DEFAULT 'device',
+    CONSTRAINT outage_device_blamed_check CHECK (num_nonnulls(device_no, meter_no) = 1),
+    CONSTRAINT outage_device_origin_check CHECK (origin IN ('device', 'inference')),
     CONSTRAINT outage_device_outage_event_id_fkey FOREIGN KEY (outage_event_id)
         REFERENCES public.oms_outage_events (id) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX outage_device_open_key ON oms_topology.outage_device (device_no) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX outage_device_open_meter_key ON oms_topology.outage_device (meter_no) WHERE ended_at IS NULL;
 CREATE INDEX outage_device_idx ON oms_topology.outage_device (device_no, started_at);
-COMMENT ON TABLE oms_topology.outage_device IS 'The one device each outage blames; a device has one open outage at the most.';
+CREATE INDEX outage_device_end_idx ON oms_topology.outage_device (COALESCE(ended_at, 'infinity'));
+COMMENT ON TABLE oms_topology.outage_device IS
+    'The one device, or single meter, each outage blames; it has one open outage at the most.';
+COMMENT ON COLUMN oms_topology.outage_device.origin IS
+    'device: it reported itself; inference: concluded from what others said, and not to be withdrawn for want of its own word.';
 
 CREATE TABLE oms_topology.outage_revision (
     revision_no     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

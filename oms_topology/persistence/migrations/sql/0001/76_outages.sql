@@ -283,7 +283,7 @@ BEGIN
     SELECT array_agg(o), array_agg(o.outage_event_id) INTO gone, gone_id
     FROM oms_topology.outage_device o
     JOIN oms_topology.device d ON d.device_no = o.device_no
-    WHERE d.segment_no = p_device.segment_no
+    WHERE d.segment_no = p_device.segment_no AND o.origin = 'device'
       AND (p_device.position_no BETWEEN d.position_no AND d.last_position_no
            OR d.position_no BETWEEN p_device.position_no AND p_device.last_position_no)
       AND NOT EXISTS (SELECT FROM oms_topology.continued_outages(p_device) c

@@ -308,7 +308,8 @@ BEGIN
             oms_topology.source_weight(p_source_type), p_at)
     ON CONFLICT (outage_event_id, source_type, source_event_id) DO NOTHING;
     UPDATE public.oms_outage_events e
-    SET confidence_score = GREATEST(e.confidence_score, oms_topology.correlated_confidence(e.id)),
+    SET confidence_score = CASE WHEN EXISTS (SELECT FROM oms_topology.outage_inference i WHERE i.outage_event_id = e.id)
+            THEN e.confidence_score ELSE GREATEST(e.confidence_score, oms_topology.correlated_confidence(e.id)) END,
         event_latitude = CASE WHEN e.event_longitude IS NULL THEN p_scope.latitude ELSE e.event_latitude END,
         event_longitude = CASE WHEN e.event_latitude IS NULL THEN p_scope.longitude ELSE e.event_longitude END,
         first_detected_at = CASE WHEN EXISTS (SELECT FROM oms_topology.outage_device o WHERE o.outage_event_id = e.id)

@@ -1,0 +1,218 @@
+"""What bears on the outages of one supply tree, as the database holds it: for whoever draws conclusions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import text
+
+from oms_topology.model import CommunicationStatus, DeviceKind, DeviceReference, PowerStatus, Signal, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from typing import Any
+
+    from sqlalchemy import Connection, Row
+
+__all__ = [
+    "SourceRow",
+    "TakenWork",
+    "TreeEvidence",
+    "collectors_of",
+    "read_evidence",
+    "read_rates",
+    "take_work",
+]
+
+_TAKE = text("SELECT * FROM oms_topology.take_inference_work(:most, :at)")
+_TREE = text(
+    """
+    SELECT d.kind, d.code, q.since, oms_topology.outages_seen(d.device_no, q.since) AS seen
+    FROM oms_topology.device d
+    CROSS JOIN LATERAL (SELECT oms_topology.quiet_instant(d.device_no, :first_at) AS since OFFSET 0) q
+    WHERE d.device_no = :segment_no
+    """
+)
+_SAID = text("SELECT * FROM oms_topology.segment_evidence(:segment_no, :since)")
+_PLANNED = text(
+    """
+    SELECT d.kind, d.code, p.starts_at,
+           LEAST(p.ends_at, timestamptz '9999-01-01Z') AS ends_at
+    FROM oms_topology.planned_interval p JOIN oms_topology.device d ON d.device_no = p.device_no
+    WHERE d.segment_no = :segment_no AND p.ends_at > :since
+    """
+)
+_COLLECTORS = text(
+    """
+    SELECT m.meter_number, o.olt_name
+    FROM public.oms_meters m JOIN public.onus o ON o.id = m.onu_id
+    WHERE m.segment_no = :segment_no AND o.olt_name <> ''
+    """
+)
+_RATES = text("SELECT rates FROM oms_topology.inference_setting")
+_TABLES = {
+    Source.SCADA: "scada_events",
+    Source.ONU: "onu_events",
+    Source.KAIFA: "kaifa_events",
+    Source.CALL_CENTER: "callcenter_tickets",
+    Source.SYSTEM: "oms_meters",
+}
+
+
+class TakenWork(NamedTuple):
+    """What a worker has in hand until its transaction ends.
+
+    Attributes
+    ----------
+    work_count : int
+        Rows of the queue that were folded into the trees they concern.
+    is_busy : bool
+        Whether trees are due that other workers have in hand.
+    segment_no : int or None
+        The tree to judge; None where none is due.
+    first_at : datetime or None
+        The earliest time of what is new there.
+    """
+
+    work_count: int
+    is_busy: bool
+    segment_no: int | None
+    first_at: datetime | None
+
+
+class SourceRow(NamedTuple):
+    """Which row of which of the provider's tables a signal is."""
+
+    table: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeEvidence:
+    """All that bears on the outages of one supply tree.
+
+    Attributes
+    ----------
+    segment_no : int
+        The tree, by the ``device_no`` of its source.
+    root : DeviceReference
+        Its source.
+    since : aware datetime, UTC
+        The last instant at which it was quiet; outages that ended before are none of this.
+    seen : str
+        Which outages stood in the tree when this was read.
+    signals : tuple of Signal
+        What was said since then, and what still held then, in no order.
+    rows : mapping of (str, str) to SourceRow
+        Of a signal, by its source and id, the provider's row.
+    planned : tuple of (DeviceReference, datetime, datetime)
+        Devices that are to be without supply on purpose, from when until when.
+    """
+
+    segment_no: int
+    root: DeviceReference
+    since: datetime
+    seen: str
+    signals: tuple[Signal, ...]
+    rows: Mapping[tuple[str, str], SourceRow] = field(repr=False)
+    planned: tuple[tuple[DeviceReference, datetime, datetime], ...] = ()
+
+
+def take_work(connection: Connection, *, most: int, at: datetime) -> TakenWork:
+    """Take the next supply tree that is due, in the transaction that is open on a connection.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        When its transaction ends otherwise than by a commit, all work is there as before.
+    most : int
+        How many rows of the queue to fold at once.
+    at : aware datetime
+        The instant by which a tree must be due.
+
+    Returns
+    -------
+    TakenWork
+        The tree that has waited longest, of those nobody else has in hand.
+    """
+    row = connection.execute(_TAKE, {"most": most, "at": at}).one()
+    return TakenWork(row.work_count, row.is_busy, row.segment_no, row.first_at)
+
+
+def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -> TreeEvidence | None:
+    """Read all that bears on a tree's outages from an instant on.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        In the transaction that took the work.
+    segment_no : int
+        The tree.
+    first_at : aware datetime
+        The earliest time of what is new there.
+
+    Returns
+    -------
+    TreeEvidence or None
+        None where the tree is gone.
+
+    Notes
+    -----
+    Grows with the meters of the tree and with what was said since it was quiet.
+    """
+    tree = connection.execute(_TREE, {"segment_no": segment_no, "first_at": first_at}).one_or_none()
+    if tree is None:
+        return None
+    where = {"segment_no": segment_no, "since": tree.since}
+    said = connection.execute(_SAID, where).all()
+    planned = connection.execute(_PLANNED, where).all()
+    return TreeEvidence(
+        segment_no=segment_no,
+        root=DeviceReference(DeviceKind(tree.kind), tree.code),
+        since=tree.since,
+        seen=tree.seen,
+        signals=tuple(_signal(row) for row in said),
+        rows=_rows(said),
+        planned=tuple(
+            (DeviceReference(DeviceKind(row.kind), row.code), row.starts_at, row.ends_at) for row in planned
+        ),
+    )
+
+
+def collectors_of(connection: Connection, segment_no: int) -> dict[str, str]:
+    """Give of each meter of a tree the OLT that its ONU hangs on, where that is known."""
+    found = connection.execute(_COLLECTORS, {"segment_no": segment_no}).all()
+    return {row.meter_number: row.olt_name for row in found}
+
+
+def read_rates(connection: Connection) -> dict[str, Any]:
+    """Give what is set of the weights of reports; empty where all is as usual."""
+    return dict(connection.execute(_RATES).scalar_one_or_none() or {})
+
+
+def _signal(row: Row[Any]) -> Signal:
+    return Signal(
+        source=Source(row.source),
+        source_event_id=row.source_event_id,
+        # One signal may say different things of different meters.
+        content_hash=f"{row.content_hash} {row.power_status} {row.communication_status}",
+        device=DeviceReference(DeviceKind(row.kind), row.code),
+        power_status=PowerStatus(row.power_status or "unknown"),
+        communication_status=CommunicationStatus(row.communication_status or "unknown"),
+        occurred_at=row.occurred_at,
+        received_at=row.received_at,
+        time_is_sound=row.time_is_sound,
+        meter_numbers=tuple(row.meter_numbers),
+        is_evidence_only=row.source == Source.CALL_CENTER,
+    )
+
+
+def _rows(said: Iterable[Row[Any]]) -> dict[tuple[str, str], SourceRow]:
+    found = {}
+    for row in said:
+        source = Source(row.source)
+        record_id = row.source_event_id if source is Source.ONU else row.record_id or row.source_event_id
+        found[source.value, row.source_event_id] = SourceRow(_TABLES[source], record_id[:100])
+    return found

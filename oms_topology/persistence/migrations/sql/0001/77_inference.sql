@@ -1,0 +1,273 @@
+-- The work of the inference worker: what it has to look at again, and how its conclusions become rows.
+--
+-- Whoever records what was said leaves a row in inference_work, in the same transaction. A worker folds these into
+-- inference_due, one row a supply tree (segment), takes one tree, reads all that bears on it, and makes its outages
+-- equal to what follows. Rows of work go in the transaction that writes the conclusions: exactly once, whoever dies.
+
+CREATE TABLE oms_topology.inference_work (
+    work_no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    signal_nos bigint[] NOT NULL DEFAULT '{}',
+    meter_nos  integer[] NOT NULL DEFAULT '{}',
+    first_at   timestamptz NOT NULL,
+    queued_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE oms_topology.inference_work IS
+    'What was said and not yet weighed: one row a statement that recorded it. Grows by about 100 bytes a message while no worker runs.';
+COMMENT ON COLUMN oms_topology.inference_work.signal_nos IS 'Reports of devices, and customers'' calls.';
+COMMENT ON COLUMN oms_topology.inference_work.meter_nos IS 'Meters that said something themselves.';
+
+CREATE TABLE oms_topology.inference_due (
+    due_no     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    segment_no integer NOT NULL,
+    first_at   timestamptz NOT NULL,
+    due_at     timestamptz NOT NULL
+);
+CREATE INDEX inference_due_idx ON oms_topology.inference_due (due_at, due_no);
+CREATE INDEX inference_due_segment_idx ON oms_topology.inference_due (segment_no);
+COMMENT ON TABLE oms_topology.inference_due IS
+    'Which supply tree is to be judged anew, and when: at once, or when reports that are still out should have come.';
+COMMENT ON COLUMN oms_topology.inference_due.first_at IS 'The earliest time of what is new there.';
+
+CREATE TABLE oms_topology.call_report (
+    signal_no   bigint PRIMARY KEY,
+    meter_no    integer NOT NULL,
+    occurred_at timestamptz NOT NULL
+);
+CREATE INDEX call_report_idx ON oms_topology.call_report (occurred_at);
+COMMENT ON TABLE oms_topology.call_report IS 'Customers'' calls by the meter that they are about, as the worker found it.';
+
+CREATE TABLE oms_topology.inference_setting (
+    is_only_row boolean PRIMARY KEY DEFAULT true,
+    rates       jsonb NOT NULL DEFAULT '{}',
+    CONSTRAINT inference_setting_only_row_check CHECK (is_only_row),
+    CONSTRAINT inference_setting_rates_check CHECK (jsonb_typeof(rates) = 'object')
+);
+INSERT INTO oms_topology.inference_setting DEFAULT VALUES;
+COMMENT ON TABLE oms_topology.inference_setting IS
+    'What reports weigh, in the form of EvidenceRates.to_mapping(); what is left out keeps its default. One row.';
+
+CREATE TABLE oms_topology.outage_inference (
+    outage_event_id   uuid PRIMARY KEY,
+    posterior         double precision NOT NULL,
+    dead_posterior    double precision NOT NULL,
+    alternatives      jsonb NOT NULL DEFAULT '[]',
+    reasons           jsonb NOT NULL DEFAULT '[]',
+    still_dark_meters text[] NOT NULL DEFAULT '{}',
+    restoration_steps jsonb NOT NULL DEFAULT '[]',
+    surfaced_from     uuid,
+    CONSTRAINT outage_inference_outage_event_id_fkey FOREIGN KEY (outage_event_id)
+        REFERENCES public.oms_outage_events (id) ON DELETE CASCADE
+);
+COMMENT ON TABLE oms_topology.outage_inference IS
+    'What inference says of an outage beside its row: full probabilities, alternatives, reasons, who is still dark.';
+COMMENT ON COLUMN oms_topology.outage_inference.surfaced_from IS 'The outage below which it lay hidden until that one ended.';
+
+-- Bells: whoever waits for work holds the lock, shared.
+CREATE FUNCTION oms_topology.ring_inference_bell() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF pg_try_advisory_lock(hashtext('oms_topology.inference_bell')) THEN
+        PERFORM pg_advisory_unlock(hashtext('oms_topology.inference_bell'));
+    ELSE
+        PERFORM pg_notify('oms_topology_inference', '');
+    END IF;
+END $$;
+
+CREATE FUNCTION oms_topology.queue_signals() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.inference_work (signal_nos, first_at)
+    SELECT array_agg(s.signal_no), min(s.occurred_at) FROM new_signal s
+    WHERE s.source IN ('scada', 'call_center') HAVING count(*) > 0;
+    IF FOUND THEN
+        PERFORM oms_topology.ring_inference_bell();
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER queue_signals AFTER INSERT ON oms_topology.signal
+    REFERENCING NEW TABLE AS new_signal FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.queue_signals();
+
+-- Reports about meters. What is taken over from before there was an inbox is history: nobody is to be called out for it.
+CREATE FUNCTION oms_topology.queue_meter_reports() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO oms_topology.inference_work (meter_nos, first_at)
+    SELECT array_agg(DISTINCT r.meter_no), min(r.occurred_at) FROM new_report r
+    WHERE r.signal_no IS NOT NULL AND COALESCE(current_setting('oms_topology.is_history', true), '') <> 'on'
+    HAVING count(*) > 0;
+    IF FOUND THEN
+        PERFORM oms_topology.ring_inference_bell();
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER queue_meter_reports AFTER INSERT ON oms_topology.meter_report
+    REFERENCING NEW TABLE AS new_report FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.queue_meter_reports();
+
+-- Folds what is queued into the trees that it concerns, and takes one tree that is due and that nobody else has in
+-- hand: it is this transaction's until its end. work_count tells how many rows were folded, is_busy whether trees are
+-- due that others have in hand.
+CREATE FUNCTION oms_topology.take_inference_work(
+    p_most integer, p_at timestamptz,
+    OUT work_count integer, OUT is_busy boolean, OUT segment_no integer, OUT first_at timestamptz
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    due integer;
+BEGIN
+    WITH claimed AS (
+        DELETE FROM oms_topology.inference_work w
+        WHERE w.work_no = ANY (ARRAY(SELECT q.work_no FROM oms_topology.inference_work q
+                                     ORDER BY q.work_no LIMIT p_most FOR UPDATE SKIP LOCKED))
+        RETURNING w.signal_nos, w.meter_nos, w.first_at
+    ), said AS (
+        SELECT s.signal_no, s.source, s.device_no, s.occurred_at,
+               CASE WHEN s.source = 'call_center' THEN oms_topology.find_meter(s.payload ->> 'meterNumber') END AS meter_no
+        FROM claimed c CROSS JOIN LATERAL unnest(c.signal_nos) AS n (signal_no)
+        JOIN oms_topology.signal s ON s.signal_no = n.signal_no
+    ), called AS (
+        INSERT INTO oms_topology.call_report (signal_no, meter_no, occurred_at)
+        SELECT s.signal_no, s.meter_no, s.occurred_at FROM said s WHERE s.meter_no IS NOT NULL
+        ON CONFLICT DO NOTHING
+    ), touched AS (
+        SELECT m.segment_no, c.first_at
+        FROM claimed c CROSS JOIN LATERAL unnest(c.meter_nos) AS n (meter_no)
+        JOIN public.oms_meters m ON m.meter_no = n.meter_no
+        UNION ALL
+        SELECT m.segment_no, s.occurred_at FROM said s JOIN public.oms_meters m ON m.meter_no = s.meter_no
+        UNION ALL
+        SELECT d.segment_no, s.occurred_at FROM said s JOIN oms_topology.device d ON d.device_no = s.device_no
+    ), folded AS (
+        INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at)
+        SELECT t.segment_no, min(t.first_at), '-infinity' FROM touched t
+        WHERE t.segment_no IS NOT NULL GROUP BY t.segment_no ORDER BY t.segment_no
+    )
+    SELECT count(*) INTO work_count FROM claimed;
+
+    is_busy := false;
+    FOR due IN SELECT q.segment_no FROM oms_topology.inference_due q
+               WHERE q.due_at <= p_at GROUP BY q.segment_no ORDER BY min(q.due_at), min(q.due_no) LOOP
+        IF pg_try_advisory_xact_lock(hashtext('oms_topology.inference'), due) THEN
+            WITH taken AS (
+                DELETE FROM oms_topology.inference_due d
+                WHERE d.due_no = ANY (ARRAY(SELECT q.due_no FROM oms_topology.inference_due q
+                                            WHERE q.segment_no = due AND q.due_at <= p_at FOR UPDATE SKIP LOCKED))
+                RETURNING d.first_at
+            )
+            SELECT due, min(t.first_at) INTO segment_no, first_at FROM taken t;
+            EXIT WHEN first_at IS NOT NULL;
+            segment_no := NULL;
+        END IF;
+        is_busy := true;
+    END LOOP;
+END $$;
+
+-- Sets when a tree is to be judged again, in place of what was set before; NULL for not before something new is said.
+CREATE FUNCTION oms_topology.set_inference_due(p_segment_no integer, p_first_at timestamptz, p_due_at timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM oms_topology.inference_due d
+    WHERE d.due_no = ANY (ARRAY(SELECT q.due_no FROM oms_topology.inference_due q
+                                WHERE q.segment_no = p_segment_no AND q.due_at > '-infinity' FOR UPDATE SKIP LOCKED));
+    INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at)
+    SELECT p_segment_no, p_first_at, p_due_at WHERE p_due_at IS NOT NULL
+$$;
+
+-- The outages in a tree that had not ended before an instant.
+CREATE FUNCTION oms_topology.segment_outages(p_segment_no integer, p_since timestamptz) RETURNS SETOF oms_topology.outage_device
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT o.* FROM oms_topology.outage_device o
+    LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+    LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no
+    WHERE COALESCE(o.ended_at, 'infinity') >= p_since AND COALESCE(d.segment_no, m.segment_no) = p_segment_no
+$$;
+
+-- The last instant before p_first_at at which the tree was quiet: no outage had been open for four hours, nor been
+-- over but not yet verified for a day. What one meter alone keeps open does not hold the past open; its own reports
+-- are read from where its loss began.
+CREATE FUNCTION oms_topology.quiet_instant(p_segment_no integer, p_first_at timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    quiet_at timestamptz := p_first_at - interval '4 hours';
+    earlier  timestamptz;
+BEGIN
+    LOOP
+        SELECT min(o.started_at) - interval '4 hours' INTO earlier
+        FROM oms_topology.segment_outages(p_segment_no, quiet_at - interval '1 day') o
+        JOIN public.oms_outage_events e ON e.id = o.outage_event_id
+        WHERE o.started_at - interval '4 hours' < quiet_at
+          AND (o.ended_at >= quiet_at OR e.status = 'restored' OR o.ended_at IS NULL AND o.device_no IS NOT NULL);
+        EXIT WHEN earlier IS NULL;
+        quiet_at := earlier;
+    END LOOP;
+    RETURN quiet_at;
+END $$;
+
+-- Since when the reports of a meter matter that are older than an instant: where the loss of power, or of its
+-- communication, began that still held then; the instant itself where there was none.
+CREATE FUNCTION oms_topology.episode_start(p_meter_no integer, p_since timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT LEAST(p_since,
+        (SELECT min(r.occurred_at) FROM oms_topology.meter_report r
+         WHERE r.meter_no = p_meter_no AND r.occurred_at < p_since AND r.power_status = 'off'
+           AND NOT EXISTS (SELECT FROM oms_topology.meter_report n
+                           WHERE n.meter_no = p_meter_no AND n.occurred_at >= r.occurred_at AND n.occurred_at < p_since
+                             AND n.power_status = 'on')),
+        (SELECT min(r.occurred_at) FROM oms_topology.meter_report r
+         WHERE r.meter_no = p_meter_no AND r.occurred_at < p_since AND r.communication_status = 'offline'
+           AND NOT EXISTS (SELECT FROM oms_topology.meter_report n
+                           WHERE n.meter_no = p_meter_no AND n.occurred_at >= r.occurred_at AND n.occurred_at < p_since
+                             AND n.communication_status = 'online')))
+$$;
+
+-- All that was said about a tree since it was quiet: by meters, by devices of themselves, by customers, and what
+-- people decided to be over. Signals of several meters are one row.
+CREATE FUNCTION oms_topology.segment_evidence(p_segment_no integer, p_since timestamptz)
+RETURNS TABLE (
+    source text, source_event_id text, content_hash text, kind text, code text, meter_numbers text[],
+    power_status text, communication_status text, occurred_at timestamptz, received_at timestamptz,
+    time_is_sound boolean, record_id text
+)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH spoken AS MATERIALIZED (
+        SELECT m.meter_no, m.meter_number,
+               CASE WHEN m.own_power_at < p_since AND m.own_power_status = 'on' AND m.last_communication < p_since
+                         AND m.communication_status = 'online' THEN p_since
+                    ELSE oms_topology.episode_start(m.meter_no, p_since) END AS since
+        FROM public.oms_meters m
+        WHERE m.segment_no = p_segment_no
+          AND (m.own_power_at IS NOT NULL OR m.supply_lost_at IS NOT NULL OR m.last_communication IS NOT NULL
+               OR m.power_signal_no IS NOT NULL)
+    ), told AS (
+        SELECT r.signal_no, r.source, r.source_event_id, r.power_status, r.communication_status, r.occurred_at,
+               array_agg(s.meter_number ORDER BY s.meter_number) AS meter_numbers
+        FROM spoken s
+        JOIN oms_topology.meter_report r ON r.meter_no = s.meter_no AND r.occurred_at >= s.since
+        GROUP BY r.signal_no, r.source, r.source_event_id, r.power_status, r.communication_status, r.occurred_at
+    )
+    SELECT t.source, COALESCE(g.source_event_id, t.source_event_id), COALESCE(g.content_hash, ''), 'meter', t.meter_numbers[1],
+           t.meter_numbers, t.power_status, t.communication_status, t.occurred_at, COALESCE(g.received_at, t.occurred_at),
+           COALESCE(g.time_is_sound, true), g.record_id
+    FROM told t LEFT JOIN oms_topology.signal g ON g.signal_no = t.signal_no
+    UNION ALL
+    SELECT g.source, g.source_event_id, g.content_hash, d.kind, d.code, '{}', g.power_status, NULL, r.at, g.received_at,
+           g.time_is_sound, g.record_id
+    FROM oms_topology.device_reports(
+        ARRAY(SELECT s.device_no FROM oms_topology.device_state s WHERE s.segment_no = p_segment_no), p_since) r
+    JOIN oms_topology.device d ON d.device_no = r.device_no
+    JOIN oms_topology.signal g ON g.signal_no = r.signal_no
+    UNION ALL
+    SELECT g.source, g.source_event_id, g.content_hash, 'meter', m.meter_number, ARRAY[m.meter_number]::text[], 'off', NULL,
+           c.occurred_at, g.received_at, g.time_is_sound, g.record_id
+    FROM oms_topology.call_report c
+    JOIN public.oms_meters m ON m.meter_no = c.meter_no AND m.segment_no = p_segment_no
+    JOIN oms_topology.signal g ON g.signal_no = c.signal_no
+    WHERE c.occurred_at >= p_since
+    UNION ALL
+    SELECT 'system', 'decision ' || x.decision_no, '', COALESCE(d.kind, 'meter'), COALESCE(d.code, m.meter_number), '{}',
+           'on', NULL, x.at, x.decided_at, true, NULL
+    FROM oms_topology.segment_outages(p_segment_no, p_since) o
+    JOIN oms_topology.outage_decision x ON x.outage_event_id = o.outage_event_id AND x.action IN ('restore', 'cancel')
+        AND x.device_no IS NOT DISTINCT FROM o.device_no
+    LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+    LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no
+    WHERE x.at >= p_since
+$$;

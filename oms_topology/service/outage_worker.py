@@ -1,0 +1,212 @@
+"""Draws conclusions from what was recorded: keeps the outages of the database what all signals support."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from oms_topology.errors import AmbiguousDeviceError, ConflictError, OmsTopologyError
+from oms_topology.graph.topology import Topology
+from oms_topology.outages.assessing import KnownEquipment
+from oms_topology.outages.course import course_of
+from oms_topology.outages.forest import SupplyForest
+from oms_topology.outages.rates import EvidenceRates
+from oms_topology.persistence.conclusions import set_due, write_conclusions
+from oms_topology.persistence.database import Database, translated_errors
+from oms_topology.persistence.evidence import collectors_of, read_evidence, read_rates, take_work
+from oms_topology.persistence.inference_bell import InferenceBell
+from oms_topology.persistence.schema import require_version
+from oms_topology.persistence.store import Store
+from oms_topology.service.concluding import AreaCache, due_after, wanted_outages, withdrawal_reasons
+from oms_topology.service.consumers.backoff import Backoff
+from oms_topology.service.following import followed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Event
+    from types import TracebackType
+    from typing import Self
+
+    from sqlalchemy import Connection, Engine
+
+    from oms_topology.persistence.evidence import TakenWork
+
+__all__ = ["OutageWorker"]
+
+_LOG = logging.getLogger(__name__)
+_MOST_TREES: Final = 64
+_MOST_CONFLICTS: Final = 20
+_LOOK_S: Final = 1.0
+_LATER: Final = timedelta(minutes=5)
+
+
+class OutageWorker:
+    """Concludes from all that was recorded, by whichever door, which outages there are.
+
+    One worker belongs to one thread; several, in threads or processes, share the work of a database by supply
+    trees: what one has in hand the others leave alone.
+
+    Parameters
+    ----------
+    database : Database, str or sqlalchemy.Engine
+        A database with the schema of this version.
+    batch : int
+        How many rows of the queue to take at once.
+    clock : callable, optional
+        Gives the present instant, aware; for tests and replays.
+
+    Raises
+    ------
+    SchemaVersionError
+        The database was not upgraded.
+    StoreUnavailableError
+        The database cannot be reached now.
+
+    Notes
+    -----
+    A tree's queue rows go in the transaction that writes its outages: whoever dies, all is concluded, once.
+    """
+
+    def __init__(
+        self,
+        database: Database | str | Engine,
+        *,
+        batch: int = 500,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._database = database if isinstance(database, Database) else Database(database)
+        self._owns_database = not isinstance(database, Database)
+        with translated_errors():
+            require_version(self._database.engine)
+        self._store, self._bell = Store(self._database.engine), InferenceBell(self._database.engine)
+        self._batch = batch
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._topology: Topology | None = None
+        self._trees: dict[int, AreaCache] = {}
+
+    def drain(self) -> int:
+        """Judge every supply tree about which something new was said, or that is due.
+
+        Returns
+        -------
+        int
+            How many trees were judged. When it returns, the outages are what all signals support that were
+            recorded before the call, but for trees that other workers have in hand.
+
+        Raises
+        ------
+        StoreUnavailableError, ConflictError
+            The rest waits in the queue; the same call may work later.
+        """
+        judged, backoff = 0, Backoff(first_s=0.01, limit_s=0.5)
+        while True:
+            try:
+                work = self._step()
+            except ConflictError:
+                if backoff.attempts >= _MOST_CONFLICTS:
+                    raise
+                time.sleep(backoff.next_s())
+                continue
+            judged += work.segment_no is not None
+            if work.segment_no is None and not work.work_count:
+                return judged
+            backoff.reset()
+
+    def run(self, stop: Event) -> None:
+        """Draw conclusions as they come due, until told to stop; the tree in hand is finished first.
+
+        Notes
+        -----
+        Whoever records something rings; a ring that is lost, and what falls due by the clock, costs a second
+        at the most. While the database is away it is waited for.
+        """
+        backoff = Backoff()
+        while not stop.is_set():
+            try:
+                self.drain()
+                self._bell.wait(_LOOK_S)
+            except OmsTopologyError as error:
+                if not error.is_transient:
+                    raise
+                _LOG.warning(
+                    "the database is away or busy, trying again", extra={"error": type(error).__name__}
+                )
+                stop.wait(backoff.next_s())
+            else:
+                backoff.reset()
+
+    def close(self) -> None:
+        """Give back the connections; a database that was handed in stays open."""
+        self._bell.close()
+        self._store.close()
+        if self._owns_database:
+            self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _step(self) -> TakenWork:
+        """Take one tree and judge it, in one transaction."""
+        topology, at = self._present_topology(), self._clock()
+        with translated_errors(), self._database.engine.begin() as connection:
+            work = take_work(connection, most=self._batch, at=at)
+            if work.segment_no is not None:
+                self._judge_apart(connection, work, topology, at)
+        return work
+
+    def _judge_apart(self, connection: Connection, work: TakenWork, topology: Topology, at: datetime) -> None:
+        """Judge a tree so that one that cannot be judged does not keep the others waiting."""
+        assert work.segment_no is not None  # noqa: S101
+        try:
+            with connection.begin_nested():
+                self._judge(connection, work, topology, at)
+        except (ValueError, LookupError, ArithmeticError, TypeError, OmsTopologyError):
+            _LOG.exception("a supply tree could not be judged", extra={"segment_no": work.segment_no})
+            set_due(connection, work.segment_no, first_at=work.first_at, due_at=at + _LATER)
+
+    def _judge(self, connection: Connection, work: TakenWork, topology: Topology, at: datetime) -> None:
+        assert work.segment_no is not None  # noqa: S101
+        assert work.first_at is not None  # noqa: S101
+        evidence = read_evidence(connection, work.segment_no, work.first_at)
+        if evidence is None:
+            return
+        tree = self._tree(topology, work.segment_no, evidence.root.code)
+        rates = EvidenceRates.from_mapping(read_rates(connection))
+        equipment = KnownEquipment(collectors=collectors_of(connection, work.segment_no) or None)
+        course = course_of(
+            evidence.signals, tree.forest, at=at, rates=rates, equipment=equipment, planned=evidence.planned
+        )
+        write_conclusions(
+            connection,
+            evidence,
+            wanted_outages(course, evidence, tree),
+            reasons=withdrawal_reasons(course),
+            at=at,
+        )
+        first_at, due_at = due_after(evidence.signals, rates, at) or (None, None)
+        set_due(connection, work.segment_no, first_at=first_at, due_at=due_at)
+
+    def _present_topology(self) -> Topology:
+        if self._topology is None:
+            self._topology = Topology.from_postgres(self._database)
+        elif self._topology.topology_version != self._store.topology_version():
+            self._topology, self._trees = followed(self._database, self._topology).topology, {}
+        return self._topology
+
+    def _tree(self, topology: Topology, segment_no: int, source: str) -> AreaCache:
+        if segment_no not in self._trees:
+            if len(self._trees) >= _MOST_TREES:
+                self._trees.pop(next(iter(self._trees)))
+            try:
+                forest = SupplyForest.of(topology, below=source)
+            except AmbiguousDeviceError:  # a feeder, say, has the same code: all trees, then
+                forest = SupplyForest.of(topology)
+            self._trees[segment_no] = AreaCache(forest)
+        return self._trees[segment_no]

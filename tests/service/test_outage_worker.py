@@ -1,0 +1,327 @@
+"""What the worker of inferred outages makes of what was recorded, on the real database."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oms_topology import Pipeline
+from oms_topology.service.outage_worker import OutageWorker
+from tests.acceptance.scada_grid import Grid, at, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from oms_topology.persistence.database import Database
+
+TOWN = """
+SS1 > F1; F1 >SW1> DP1 > M1..M9; F1 >SW2> DP2 > M10..M19
+SS1 > F2; F2 > DP3 > M20..M29
+SS2 > F3; F3 > DP4 > M30..M39; F3 > DP5 > M40..M45
+"""
+OUTAGES = """
+    SELECT COALESCE(d.code, m.meter_number) AS code, e.status, e.event_type, e.first_detected_at,
+           e.actual_restoration_time, e.affected_customers_count, o.origin
+    FROM oms_outage_events e
+    JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
+    LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+    LEFT JOIN oms_meters m ON m.meter_no = o.meter_no
+    ORDER BY e.first_detected_at, d.depth NULLS LAST, 1
+"""
+
+
+class Town(Grid):
+    """The town, with a pipeline and a worker whose clock the test holds."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, TOWN)
+        self.now = at(60)
+        self.pipeline = Pipeline(database)
+        self.worker = self.new_worker()
+
+    def new_worker(self) -> OutageWorker:
+        return OutageWorker(self.database, clock=lambda: self.now)
+
+    def gasp(self, meter: str, minute: float, *, back: bool = False) -> None:
+        kind = "ONU_PowerRestored" if back else "ONU_LastGaspAlert"
+        said = {
+            "eventId": f"{kind} {meter} {minute}", "onuId": int(meter[1:]), "type": kind,
+            "timestamp": stamp(at(minute)), "associatedMeters": [meter],
+        }  # fmt: skip
+        assert self.pipeline.handle("onu", said).accepted
+
+    def call(self, meter: str, minute: float) -> None:
+        said = {
+            "ticketId": f"TC {meter} {minute}",
+            "timestamp": stamp(at(minute)),
+            "customer": {"meterNumber": meter},
+        }
+        assert self.pipeline.handle("call_center", said).accepted
+
+    def outages(self) -> list[tuple[Any, ...]]:
+        self.worker.drain()
+        return self.rows(OUTAGES)
+
+    def waiting(self) -> int:
+        found: int = self.value("SELECT count(*) FROM oms_topology.inference_work")
+        return found
+
+    def close(self) -> None:
+        self.worker.close()
+        self.pipeline.close()
+
+
+def stamp(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+@pytest.fixture
+def town(database: Database) -> Iterator[Town]:
+    made = Town(database)
+    yield made
+    made.close()
+
+
+def lose_dp1(town: Town, minute: float = 2) -> None:
+    for meter in ("M1", "M3", "M4", "M8"):
+        town.gasp(meter, minute)
+
+
+def test_gasps_below_one_point_are_one_outage_with_its_sources(town: Town) -> None:
+    lose_dp1(town)
+    town.call("M2", 5)
+    assert town.outages() == [("DP1", "detected", "outage", at(2), None, 9, "inference")]
+    assert town.rows(
+        "SELECT source_type, source_table, count(*), min(correlation_weight) > 1 FROM oms_event_sources"
+        " GROUP BY 1, 2 ORDER BY 1"
+    ) == [("call_center", "callcenter_tickets", 1, True), ("onu", "onu_events", 4, True)]
+    (row,) = town.rows(
+        "SELECT e.confidence_score, trunc(i.posterior::numeric, 2), i.reasons, e.description,"
+        " s.substation_id, f.feeder_id, p.dp_id FROM oms_outage_events e"
+        " JOIN oms_topology.outage_inference i ON i.outage_event_id = e.id"
+        " JOIN network_substations s ON s.id = e.substation_id JOIN network_feeders f ON f.id = e.feeder_id"
+        " JOIN network_distribution_points p ON p.id = e.dp_id"
+    )
+    assert row[0] == row[1] > 0.9
+    assert row[3] == " ".join(row[2])
+    assert row[4:] == ("SS1", "F1", "DP1")
+    assert town.waiting() == 0
+    assert town.worker.drain() == 0
+
+
+def test_no_meter_changes_status_by_inference(town: Town) -> None:
+    lose_dp1(town)
+    before = town.power()
+    town.worker.drain()
+    assert town.power() == before
+    assert before["M2"] == "unknown"
+
+
+def test_the_word_of_the_feeder_absorbs_the_point_and_both_are_linked(town: Town) -> None:
+    lose_dp1(town)
+    town.worker.drain()
+    lower = town.value("SELECT id FROM oms_outage_events")
+    town.through_sql(event(feeder="F1", minute=2.5))
+    assert town.outages() == [("F1", "detected", "outage", at(2.5), None, 19, "device")]
+    assert town.rows(
+        "SELECT r.outage_event_id = :lower, e.id = r.superseded_by, r.outage ->> 'root_cause' LIKE '%DP1%'"
+        " FROM oms_topology.outage_revision r, oms_outage_events e", lower=lower,
+    ) == [(True, True, True)]  # fmt: skip
+    assert town.column("SELECT event_type FROM oms_event_timeline WHERE source = 'inference' ORDER BY 1") == [
+        "merged",
+        "revised",
+    ]
+
+
+def test_a_restored_feeder_is_cleared_by_its_meters_and_leaves_a_nested_outage(town: Town) -> None:
+    town.through_sql(event(feeder="F1", minute=2))
+    below_dp1 = [f"M{number}" for number in range(1, 9)]
+    for meter in (*below_dp1, "M10", "M11", "M12"):
+        town.gasp(meter, 2.1)
+    assert [row[0] for row in town.outages()] == ["F1"]
+    town.through_sql(event(feeder="F1", alarm="Energized", minute=30))
+    for meter in ("M10", "M11", "M12"):
+        town.gasp(meter, 31, back=True)
+    town.now = at(120)
+    found = town.outages()
+    assert found[0][:5] == ("F1", "restored", "outage", at(2), at(30))
+    assert found[1][:4] == ("DP1", "detected", "outage", at(2))
+    assert town.rows(
+        "SELECT u.event_id = (SELECT event_id FROM oms_outage_events WHERE status = 'restored')"
+        " FROM oms_topology.outage_inference i JOIN oms_outage_events u ON u.id = i.surfaced_from"
+    ) == [(True,)]
+    for meter in below_dp1:
+        town.gasp(meter, 90, back=True)
+    assert [row[:2] for row in town.outages()] == [("F1", "cleared"), ("DP1", "cleared")]
+
+
+def test_a_late_report_of_a_device_never_withdraws_what_others_said(town: Town) -> None:
+    lose_dp1(town)
+    town.worker.drain()
+    town.through_sql(event(feeder="F1", alarm="Energized", minute=-100))
+    town.through_sql(event(feeder="F1", minute=-200))
+    assert town.value(
+        "SELECT count(*) FROM oms_topology.outage_device o"
+        " JOIN oms_topology.device d ON d.device_no = o.device_no"
+        " WHERE d.code = 'DP1' AND o.origin = 'inference'"
+    ) == 1  # fmt: skip
+    assert [row[:5] for row in town.outages()] == [
+        ("F1", "restored", "outage", at(-200), at(-100)),
+        ("DP1", "detected", "outage", at(2), None),
+    ]
+
+
+def test_late_signals_reopen_what_was_closed(town: Town) -> None:
+    lose_dp1(town)
+    for meter in ("M1", "M3", "M4"):
+        town.gasp(meter, 40, back=True)
+    assert town.outages()[0][:5] == ("DP1", "restored", "outage", at(2), at(40))
+    for meter in ("M1", "M3", "M4"):
+        town.gasp(meter, 41)
+    standing = [row for row in town.outages() if row[4] is None]
+    assert ("DP1", "detected") in [row[:2] for row in standing]
+
+
+def test_a_momentary_interruption_stays_as_a_closed_row(town: Town) -> None:
+    lose_dp1(town)
+    for meter in ("M1", "M3", "M4", "M8"):
+        town.gasp(meter, 4, back=True)
+    assert [row[:5] for row in town.outages()] == [
+        ("DP1", "cleared", "momentary_interruption", at(2), at(4)),
+    ]
+
+
+def test_what_people_set_is_kept(town: Town) -> None:
+    lose_dp1(town)
+    town.worker.drain()
+    town.rows("UPDATE oms_outage_events SET status = 'in_progress'")
+    town.gasp("M5", 3)
+    assert town.outages()[0][1] == "in_progress"
+    for meter in ("M1", "M3", "M4", "M5", "M8"):
+        town.gasp(meter, 30, back=True)
+    assert town.outages()[0][1] == "cleared"
+
+
+def test_a_cancelled_outage_stays_so(town: Town) -> None:
+    lose_dp1(town)
+    town.worker.drain()
+    town.rows("UPDATE oms_outage_events SET status = 'cancelled'")
+    town.gasp("M5", 3)
+    assert [row[:2] for row in town.outages()] == [("DP1", "cancelled")]
+
+
+def test_correlated_reports_join_the_inferred_outage_and_do_not_change_its_confidence(town: Town) -> None:
+    lose_dp1(town)
+    town.worker.drain()
+    before = town.rows("SELECT id, confidence_score FROM oms_outage_events")
+    town.call("M2", 4)
+    ticket = town.value("SELECT id::text FROM callcenter_tickets")
+    joined = town.value(
+        "SELECT oms_correlate_events('outage', 'call_center', :ticket, :at, NULL, NULL)",
+        ticket=ticket,
+        at=at(4),
+    )
+    assert (
+        [(joined, before[0][1])] == before == town.rows("SELECT id, confidence_score FROM oms_outage_events")
+    )
+
+
+def test_an_outage_opened_by_place_becomes_the_inferred_one(town: Town) -> None:
+    town.call("M2", 4)
+    ticket = town.value("SELECT id::text FROM callcenter_tickets")
+    by_place = town.value(
+        "SELECT oms_correlate_events('outage', 'call_center', :ticket, :at, NULL, NULL)",
+        ticket=ticket,
+        at=at(4),
+    )
+    lose_dp1(town)
+    assert [row[0] for row in town.outages()] == ["DP1"]
+    assert town.column("SELECT id FROM oms_outage_events") == [by_place]
+
+
+def test_what_waits_for_the_clock_is_judged_when_it_is_due(town: Town) -> None:
+    town.now = at(2.2)
+    for meter in ("M1", "M3", "M4"):
+        town.gasp(meter, 2)
+    town.worker.drain()
+    due = town.value("SELECT min(due_at) FROM oms_topology.inference_due")
+    assert at(2.2) < due <= at(5)
+    early = town.value("SELECT posterior FROM oms_topology.outage_inference")
+    town.now = due + timedelta(seconds=1)
+    assert town.worker.drain() == 1
+    assert town.value("SELECT posterior FROM oms_topology.outage_inference") != early
+
+
+def test_two_workers_share_the_work_and_leave_the_same(town: Town) -> None:
+    lose_dp1(town)
+    for meter in ("M30", "M31", "M32", "M33", "M34"):
+        town.gasp(meter, 3)
+    workers = [town.new_worker() for _ in range(2)]
+    threads = [Thread(target=worker.drain) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for worker in workers:
+        worker.close()
+    assert [row[0] for row in town.outages()] == ["DP1", "DP4"]
+    assert town.waiting() == 0
+
+
+def test_the_loop_is_woken_by_what_is_recorded(town: Town) -> None:
+    stop, worker = Event(), town.new_worker()
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        lose_dp1(town)
+        for _ in range(500):
+            if town.waiting() == 0 and town.value("SELECT count(*) FROM oms_outage_events"):
+                break
+            stop.wait(0.02)
+        assert town.rows(OUTAGES)[0][0] == "DP1"
+    finally:
+        stop.set()
+        thread.join(20)
+        worker.close()
+    assert not thread.is_alive()
+
+
+def test_both_doors_and_any_order_end_in_the_same_outages(database_factory: Any) -> None:
+    said = [
+        ("scada", event(feeder="F1", minute=2)),
+        ("onu", {"eventId": "1", "onuId": 1, "type": "ONU_LastGaspAlert", "timestamp": stamp(at(2.1)),
+                 "associatedMeters": [f"M{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 11)]}),
+        ("scada", event(feeder="F1", alarm="Energized", minute=40)),
+        ("onu", {"eventId": "2", "onuId": 2, "type": "ONU_PowerRestored", "timestamp": stamp(at(41)),
+                 "associatedMeters": ["M11"]}),
+    ]  # fmt: skip
+    ends = []
+    for order, by_sql in (((0, 1, 2, 3), False), ((3, 1, 2, 0), True), ((2, 0, 3, 1), False)):
+        town = Town(database_factory(upgraded=True))
+        for place in order:
+            source, payload = said[place]
+            if by_sql and source == "scada":
+                town.through_sql(payload)
+            elif by_sql:
+                town.rows(
+                    "SELECT insert_onu_event_from_json_with_meter_sync(CAST(:m AS jsonb))",
+                    m=json.dumps(payload),
+                )
+            else:
+                town.pipeline.handle(source, payload)
+            town.worker.drain()
+        ends.append((town.outages(), town.rows(
+            "SELECT e.event_id, e.severity, e.description, e.confidence_score, g.source,"
+            " g.source_event_id, s.correlation_weight FROM oms_event_sources s"
+            " JOIN oms_outage_events e ON e.id = s.outage_event_id"
+            " JOIN oms_topology.signal g ON s.source_event_id IN (g.record_id, g.source_event_id)"
+            " ORDER BY 1, 5, 6"
+        )))  # fmt: skip
+        town.close()
+    assert ends[0] == ends[1] == ends[2]
+    assert [row[0] for row in ends[0][0]] == ["F1", "DP1"]
