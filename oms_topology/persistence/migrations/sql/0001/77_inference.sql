@@ -173,12 +173,15 @@ $$;
 
 -- The outages in a tree that had not ended before an instant.
 CREATE FUNCTION oms_topology.segment_outages(p_segment_no integer, p_since timestamptz) RETURNS SETOF oms_topology.outage_device
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    RETURN QUERY
     SELECT o.* FROM oms_topology.outage_device o
     LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
     LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no
-    WHERE COALESCE(o.ended_at, 'infinity') >= p_since AND COALESCE(d.segment_no, m.segment_no) = p_segment_no
-$$;
+    WHERE COALESCE(o.ended_at, 'infinity') >= p_since AND COALESCE(d.segment_no, m.segment_no) = p_segment_no;
+END $$;
 
 -- The last instant before p_first_at at which the tree was quiet: no outage had been open for four hours, nor been
 -- over but not yet verified for a day. What one meter alone keeps open does not hold the past open; its own reports
@@ -226,9 +229,12 @@ RETURNS TABLE (
     power_status text, communication_status text, occurred_at timestamptz, received_at timestamptz,
     time_is_sound boolean, record_id text
 )
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH spoken AS MATERIALIZED (
-        SELECT m.meter_no, m.meter_number,
+        SELECT m.meter_no, m.meter_number::text AS meter_number,
                CASE WHEN m.own_power_at < p_since AND m.own_power_status = 'on' AND m.last_communication < p_since
                          AND m.communication_status = 'online' THEN p_since
                     ELSE oms_topology.episode_start(m.meter_no, p_since) END AS since
@@ -255,7 +261,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     JOIN oms_topology.device d ON d.device_no = r.device_no
     JOIN oms_topology.signal g ON g.signal_no = r.signal_no
     UNION ALL
-    SELECT g.source, g.source_event_id, g.content_hash, 'meter', m.meter_number, ARRAY[m.meter_number]::text[], 'off', NULL,
+    SELECT g.source, g.source_event_id, g.content_hash, 'meter', m.meter_number::text, ARRAY[m.meter_number]::text[], 'off', NULL,
            c.occurred_at, g.received_at, g.time_is_sound, g.record_id
     FROM oms_topology.call_report c
     JOIN public.oms_meters m ON m.meter_no = c.meter_no AND m.segment_no = p_segment_no
@@ -269,5 +275,5 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         AND x.device_no IS NOT DISTINCT FROM o.device_no
     LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
     LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no
-    WHERE x.at >= p_since
-$$;
+    WHERE x.at >= p_since;
+END $$;

@@ -11,7 +11,9 @@ CREATE TYPE oms_topology.wanted_outage AS (
 
 -- The wanted outages, with the numbers of what they blame. Of a device that reported itself stands what it said.
 CREATE FUNCTION oms_topology.wanted_outages(p_wanted jsonb) RETURNS SETOF oms_topology.wanted_outage
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
     SELECT w.place, d.device_no, m.meter_no, w.kind, w.code, w.started_at, w.ended_at, w.verified_at,
            g.signal_no IS NOT NULL, w.posterior, w.dead_posterior,
            COALESCE(own.customers, w.customers), COALESCE(said.severity, w.severity),
@@ -27,19 +29,22 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     LEFT JOIN oms_topology.device d ON d.kind = w.kind AND d.code = w.code
     LEFT JOIN public.oms_meters m ON w.kind = 'meter' AND m.meter_number = w.code
     LEFT JOIN oms_topology.signal g ON g.record_id = w.own_record_id AND g.source = 'scada' AND d.device_no IS NOT NULL
-    LEFT JOIN LATERAL (SELECT oms_topology.customers_lost(d.device_no, w.started_at) AS customers
-                       WHERE g.signal_no IS NOT NULL) own ON true
-    LEFT JOIN LATERAL (SELECT s.* FROM oms_topology.describe_outage(d, own.customers, g.signal_no) s
-                       WHERE g.signal_no IS NOT NULL) said ON true
-    WHERE d.device_no IS NOT NULL OR m.meter_no IS NOT NULL
-$$;
+    CROSS JOIN LATERAL (SELECT CASE WHEN g.signal_no IS NOT NULL
+        THEN oms_topology.customers_lost(d.device_no, w.started_at) END AS customers OFFSET 0) own
+    LEFT JOIN LATERAL (SELECT o.* FROM (SELECT WHERE g.signal_no IS NOT NULL OFFSET 0) x
+                       CROSS JOIN LATERAL oms_topology.describe_outage(d, own.customers, g.signal_no) o) said ON true
+    WHERE d.device_no IS NOT NULL OR m.meter_no IS NOT NULL;
+END $$;
 
 -- Which standing outage each wanted one continues: of the same device or meter, the one of the same start first, then
 -- the earliest that it overlaps; else one that oms_correlate_events opened by place for the same reports.
 CREATE FUNCTION oms_topology.continued_conclusions(
     p_wanted oms_topology.wanted_outage[], p_segment_no integer, p_since timestamptz
 ) RETURNS TABLE (place integer, outage_event_id uuid)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH pair AS (
         SELECT w.place, o.outage_event_id, w.started_at, o.started_at AS stood_from, o.started_at = w.started_at AS is_same
         FROM unnest(p_wanted) w
@@ -64,8 +69,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE NOT EXISTS (SELECT FROM oms_topology.outage_device o WHERE o.outage_event_id = e.id)
         ORDER BY e.id, w.started_at, w.place) a
     WHERE a.place NOT IN (SELECT c.place FROM continued c)
-    ORDER BY a.place, a.first_detected_at, a.id)
-$$;
+    ORDER BY a.place, a.first_detected_at, a.id);
+END $$;
 
 -- What the columns of an outage say of a wanted one.
 CREATE FUNCTION oms_topology.status_by_evidence(p_wanted oms_topology.wanted_outage) RETURNS text
@@ -186,7 +191,8 @@ END $$;
 
 -- What inference says beside the row.
 CREATE FUNCTION oms_topology.keep_inference(p_outage_id uuid, p_wanted oms_topology.wanted_outage) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO oms_topology.outage_inference AS i
         (outage_event_id, posterior, dead_posterior, alternatives, reasons, still_dark_meters, restoration_steps, surfaced_from)
     SELECT p_outage_id, p_wanted.posterior, p_wanted.dead_posterior, p_wanted.alternatives, p_wanted.reasons,
@@ -197,14 +203,15 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SET posterior = excluded.posterior, dead_posterior = excluded.dead_posterior, alternatives = excluded.alternatives,
         reasons = excluded.reasons, still_dark_meters = excluded.still_dark_meters,
         restoration_steps = excluded.restoration_steps, surfaced_from = excluded.surfaced_from
-    WHERE i IS DISTINCT FROM excluded
-$$;
+    WHERE i IS DISTINCT FROM excluded;
+END $$;
 
 -- Makes the sources of outages those that are wanted; what is not among the known reports stays as it is.
 CREATE FUNCTION oms_topology.support_conclusions(
     p_outage_ids uuid[], p_wanted oms_topology.wanted_outage[], p_known jsonb
 ) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     WITH wanted AS MATERIALIZED (
         SELECT u.id AS outage_event_id, s.source_type, s.id, s.source_table, s.weight, s.at
         FROM unnest(p_outage_ids) WITH ORDINALITY AS u (id, at)
@@ -225,8 +232,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SET correlation_weight = excluded.correlation_weight, detected_at = excluded.detected_at,
         source_table = excluded.source_table
     WHERE (e.correlation_weight, e.detected_at, e.source_table)
-          IS DISTINCT FROM (excluded.correlation_weight, excluded.detected_at, excluded.source_table)
-$$;
+          IS DISTINCT FROM (excluded.correlation_weight, excluded.detected_at, excluded.source_table);
+END $$;
 
 -- Which concluded outage stands in the place of one that is withdrawn: the uppermost above it, else the first below
 -- it, of those that overlap it in time.
