@@ -19,6 +19,7 @@ BENCHMARKS = (
     "benchmarks.outages.accuracy",
     "benchmarks.outages.speed",
     "benchmarks.outages.storm",
+    "benchmarks.outages.worker",
     "benchmarks.geo.nearest",
     "benchmarks.geo.lines",
     "benchmarks.geo.from_parquet",
