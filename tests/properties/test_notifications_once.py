@@ -29,6 +29,7 @@ from tests.service.town import CUSTOMERS, Town
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from uuid import UUID
 
     from oms_topology.persistence.database import Database
@@ -62,7 +63,7 @@ class Customers(RuleBasedStateMachine):
         self.minute = 60.0
         self.received: dict[UUID, tuple[UUID, str]] = {}
         self.tells: dict[UUID, set[UUID]] = defaultdict(set)
-        self.gone: dict[UUID, UUID] = {}
+        self.said: list[tuple[UUID, str, UUID, UUID, datetime, int]] = []
         self.payloads: list[dict[str, Any]] = []
 
     def teardown(self) -> None:
@@ -171,42 +172,55 @@ class Customers(RuleBasedStateMachine):
         return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
     def note_what_is_new(self, before: dict[tuple[UUID, UUID, str], tuple[UUID, bool]]) -> None:
-        outages = dict(
-            self.grid.rows("SELECT id, (status, event_type, first_detected_at)::text FROM oms_outage_events")  # type: ignore[arg-type]
-        )
-        starts = dict(self.grid.rows("SELECT id, first_detected_at FROM oms_outage_events"))  # type: ignore[arg-type]
-        for (outage, _, kind), (message, is_inherited) in self.notes().items():
-            if (outage, _, kind) in before or is_inherited:
+        """Check what was queued just now, and keep what it says of which outage, as that then stood."""
+        outages = {
+            row[0]: row
+            for row in self.grid.rows(
+                """
+                SELECT e.id, e.status, e.event_type, e.first_detected_at, o.device_no
+                FROM oms_outage_events e JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
+                """
+            )
+        }
+        for (outage, customer, kind), (message, is_inherited) in self.notes().items():
+            if (outage, customer, kind) in before or is_inherited:
                 continue
-            self.tells[message].add(outage)
+            _, status, event_type, started_at, device = outages[outage]
             if kind != "restored":
-                assert "detected" in outages[outage] or "in_progress" in outages[outage]
-                assert starts[outage] < at(self.minute) - HOLD
-                assert ",outage," in outages[outage]
+                assert status in ("detected", "confirmed", "in_progress")
+                assert event_type == "outage"
+                assert started_at < at(self.minute) - HOLD
+            self.not_told_of_this_darkness(customer, kind, started_at, device)
+            self.tells[message].add(outage)
+            self.said.append((customer, kind, message, outage, at(self.minute), device))
+
+    def not_told_of_this_darkness(self, customer: UUID, kind: str, started_at: datetime, device: int) -> None:
+        """What was told since then of an outage that is withdrawn now, above or below, was the same darkness."""
+        for whom, what, message, outage, queued_at, other in self.said:
+            if (
+                (whom, what) != (customer, kind)
+                or message not in self.received
+                or outage not in self.withdrawn()
+            ):
+                continue
+            assert queued_at < started_at or not self.is_on_one_path(device, other)
+
+    def withdrawn(self) -> set[UUID]:
+        return set(self.grid.column("SELECT outage_event_id FROM oms_topology.outage_revision"))
+
+    def is_on_one_path(self, device: int, other: int) -> bool:
+        above = "SELECT array_agg(device_no) FROM oms_topology.devices_above(:device)"
+        return device in self.grid.value(above, device=other) or other in self.grid.value(
+            above, device=device
+        )
 
     @invariant()
     def nobody_was_told_twice(self) -> None:
-        revisions = self.grid.rows(
-            "SELECT outage_event_id, superseded_by FROM oms_topology.outage_revision ORDER BY revision_no"
-        )
-        became = dict(revisions)
         told: dict[tuple[UUID, str, UUID], UUID] = {}
         for message, (customer, kind) in self.received.items():
             for outage in self.tells[message]:
                 first = told.setdefault((customer, kind, outage), message)
                 assert first == message, "two messages of one outage and kind"
-        self.check_lineage(became)
-
-    def check_lineage(self, became: dict[Any, Any]) -> None:
-        """What was told of a withdrawn outage is not told again of the one it turned out to be."""
-        for outage, successor in became.items():
-            if outage in self.gone or successor is None:
-                continue
-            self.gone[outage] = successor
-            heirs = {(whom, kind) for (of, whom, kind) in self.notes() if of == successor}
-            for message, (customer, kind) in self.received.items():
-                if outage in self.tells[message]:
-                    assert successor in became or (customer, kind) in heirs
 
     @invariant()
     def the_outbox_and_its_notes_agree(self) -> None:
