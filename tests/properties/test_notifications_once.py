@@ -195,7 +195,7 @@ class Customers(RuleBasedStateMachine):
             self.said.append((customer, kind, message, outage, at(self.minute), device))
 
     def not_told_of_this_darkness(self, customer: UUID, kind: str, started_at: datetime, device: int) -> None:
-        """What was told since then of an outage that is withdrawn now, above or below, was the same darkness."""
+        """What was told since of an outage that is withdrawn now, above or below, was the same darkness."""
         for whom, what, message, outage, queued_at, other in self.said:
             if (
                 (whom, what) != (customer, kind)
