@@ -210,7 +210,8 @@ def test_w77_the_nearest_outage_wins_and_only_those_in_the_box_are_measured(grid
 def test_w77_what_is_read_does_not_grow_with_the_outages_that_are_open_elsewhere(grid: Grid) -> None:
     grid.run(
         "INSERT INTO oms_outage_events (event_id, event_type, status, severity, confidence_score,"
-        " event_latitude, event_longitude, first_detected_at) SELECT 'E' || n, 'outage', 'detected', 'medium', 0.5,"
+        " event_latitude, event_longitude, first_detected_at)"
+        " SELECT 'E' || n, 'outage', 'detected', 'medium', 0.5,"
         " -60 + n * 0.02, 10, '2025-10-01T12:00Z' FROM generate_series(1, 5000) n;"
         " INSERT INTO oms_event_sources (outage_event_id, source_type, source_event_id, source_table,"
         " detected_at) SELECT id, 'onu', event_id, 'source_events', first_detected_at FROM oms_outage_events;"
