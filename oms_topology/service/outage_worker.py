@@ -22,6 +22,7 @@ from oms_topology.persistence.store import Store
 from oms_topology.service.concluding import AreaCache, due_after, wanted_outages, withdrawal_reasons
 from oms_topology.service.consumers.backoff import Backoff
 from oms_topology.service.following import followed
+from oms_topology.service.storm_watch import StormWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ class OutageWorker:
     database : Database, str or sqlalchemy.Engine
         A database with the schema of this version.
     batch : int
-        How many rows of the queue to take at once.
+        How many rows of the queue to take at once; in a storm more.
     clock : callable, optional
         Gives the present instant, aware; for tests and replays.
 
@@ -83,6 +84,7 @@ class OutageWorker:
         self._store, self._bell = Store(self._database.engine), InferenceBell(self._database.engine)
         self._batch = batch
         self._clock = clock or (lambda: datetime.now(UTC))
+        self._storm = StormWatch(self._database.engine, now=self._clock)
         self._topology: Topology | None = None
         self._trees: dict[int, AreaCache] = {}
 
@@ -100,18 +102,22 @@ class OutageWorker:
         StoreUnavailableError, ConflictError
             The rest waits in the queue; the same call may work later.
         """
-        judged, backoff = 0, Backoff(first_s=0.01, limit_s=0.5)
+        return self._judge_due(self._batch)[0]
+
+    def _judge_due(self, most: int, *, is_once: bool = False) -> tuple[int, int]:
+        """Judge what is due, taking up so many rows at a time, or once; gives trees judged, rows taken."""
+        judged, taken, backoff = 0, 0, Backoff(first_s=0.01, limit_s=0.5)
         while True:
             try:
-                work = self._step()
+                work = self._step(0 if is_once and taken else most)
             except ConflictError:
                 if backoff.attempts >= _MOST_CONFLICTS:
                     raise
                 time.sleep(backoff.next_s())
                 continue
-            judged += work.segment_no is not None
-            if work.segment_no is None and not work.work_count:
-                return judged
+            judged, taken = judged + (work.segment_no is not None), taken + work.work_count
+            if work.segment_no is None and (is_once or not work.work_count):
+                return judged, taken
             backoff.reset()
 
     def run(self, stop: Event) -> None:
@@ -125,8 +131,7 @@ class OutageWorker:
         backoff = Backoff()
         while not stop.is_set():
             try:
-                self.drain()
-                self._bell.wait(_LOOK_S)
+                self._work_at_pace(stop)
             except OmsTopologyError as error:
                 if not error.is_transient:
                     raise
@@ -136,6 +141,18 @@ class OutageWorker:
                 stop.wait(backoff.next_s())
             else:
                 backoff.reset()
+
+    def _work_at_pace(self, stop: Event) -> None:
+        """Do what waits at once; in a storm let more gather, and judge a tree once for many reports."""
+        pace = self._storm.pace()
+        if not self._storm.is_storm:
+            self.drain()
+            self._bell.wait(_LOOK_S)
+            return
+        most = max(self._batch, pace.batch_size)
+        _, taken = self._judge_due(most, is_once=True)
+        if taken < most:
+            stop.wait(pace.pause.total_seconds())
 
     def close(self) -> None:
         """Give back the connections; a database that was handed in stays open."""
@@ -152,11 +169,11 @@ class OutageWorker:
     ) -> None:
         self.close()
 
-    def _step(self) -> TakenWork:
+    def _step(self, most: int) -> TakenWork:
         """Take one tree and judge it, in one transaction."""
         topology, at = self._present_topology(), self._clock()
         with translated_errors(), self._database.engine.begin() as connection:
-            work = take_work(connection, most=self._batch, at=at)
+            work = take_work(connection, most=most, at=at)
             if work.segment_no is not None:
                 self._judge_apart(connection, work, topology, at)
         return work

@@ -159,6 +159,23 @@ def test_dead_letters_count_until_they_are_replayed(grid: Grid) -> None:
     assert measured(grid, "dead_letters") == {}
 
 
+def test_work_that_waits_to_be_weighed_counts_from_when_it_was_queued(grid: Grid) -> None:
+    trip(grid)
+    assert measured(grid, "inference_backlog") == {"": 1}
+    assert "OmsInferenceBacklog" not in alerts(grid)
+    grid.run("UPDATE oms_topology.inference_work SET queued_at = now() - interval '61 s'")
+    assert alerts(grid)["OmsInferenceBacklog"] == [""]
+    grid.run(
+        "DELETE FROM oms_topology.inference_work;"
+        " INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at, queued_at) VALUES"
+        " (1, now(), '-infinity', now() - interval '90 s'), (1, now(), now() + interval '1 hour', now())"
+    )
+    assert measured(grid, "inference_backlog") == {"": 1}
+    assert round(measured(grid, "inference_backlog_seconds")[""]) == 90
+    grid.run("DELETE FROM oms_topology.inference_due")
+    assert measured(grid, "inference_backlog_seconds") == {"": 0}
+
+
 def test_notifications_count_from_when_they_are_due(grid: Grid) -> None:
     trip(grid)
     grid.run(

@@ -14,7 +14,7 @@ from oms_topology.service.outage_worker import OutageWorker
 from tests.acceptance.scada_grid import Grid, at, event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from oms_topology.persistence.database import Database
@@ -325,3 +325,33 @@ def test_both_doors_and_any_order_end_in_the_same_outages(database_factory: Any)
         town.close()
     assert ends[0] == ends[1] == ends[2]
     assert [row[0] for row in ends[0][0]] == ["F1", "DP1"]
+
+
+def test_a_storm_changes_the_pace_and_nothing_that_is_concluded(
+    database_factory: Callable[..., Database],
+) -> None:
+    ends = []
+    for is_storm in (False, True):
+        town = Town(database_factory(upgraded=True))
+        stop = Event()
+        if is_storm:
+            town.rows(
+                "UPDATE oms_storm_mode_config SET is_active = true, activated_at = :since", since=at(59)
+            )
+            worker = Thread(target=town.worker.run, args=(stop,))
+            worker.start()
+        for number in range(10, 20):
+            town.gasp(f"M{number}", 3)
+        lose_dp1(town)
+        town.call("M2", 5)
+        town.gasp("M3", 20, back=True)
+        if is_storm:
+            while town.value("SELECT count(*) FROM oms_topology.inference_work") or town.value(
+                "SELECT count(*) FROM oms_topology.inference_due WHERE due_at <= :now", now=town.now
+            ):
+                stop.wait(0.05)
+            stop.set()
+            worker.join()
+        ends.append(town.outages())
+        town.close()
+    assert ends[0] == ends[1] != []

@@ -20,7 +20,8 @@ CREATE TABLE oms_topology.inference_due (
     due_no     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     segment_no integer NOT NULL,
     first_at   timestamptz NOT NULL,
-    due_at     timestamptz NOT NULL
+    due_at     timestamptz NOT NULL,
+    queued_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX inference_due_idx ON oms_topology.inference_due (due_at, due_no);
 CREATE INDEX inference_due_segment_idx ON oms_topology.inference_due (segment_no);

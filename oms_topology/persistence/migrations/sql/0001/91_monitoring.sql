@@ -83,15 +83,15 @@ $$;
 CREATE FUNCTION oms_topology.backlog_measures() RETURNS TABLE (name text, labels jsonb, value double precision)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF to_regclass('oms_topology.inference_work') IS NOT NULL THEN
-        RETURN QUERY
-        SELECT m.name, '{}'::jsonb, m.value
-        FROM (SELECT count(*) AS rows, min(w.since) AS since
-              FROM (SELECT w.queued_at AS since FROM oms_topology.inference_work w
-                    UNION ALL SELECT d.due_at FROM oms_topology.inference_due d WHERE d.due_at <= clock_timestamp()) w) b
-        CROSS JOIN LATERAL (VALUES ('inference_backlog', b.rows::double precision),
-                                   ('inference_backlog_seconds', oms_topology.seconds_since(b.since))) AS m (name, value);
-    END IF;
+    RETURN QUERY
+    SELECT m.name, '{}'::jsonb, m.value
+    FROM (SELECT count(*) AS rows, min(w.since) AS since
+          FROM (SELECT w.queued_at AS since FROM oms_topology.inference_work w
+                UNION ALL
+                SELECT GREATEST(d.due_at, d.queued_at) FROM oms_topology.inference_due d
+                WHERE d.due_at <= clock_timestamp()) w) b
+    CROSS JOIN LATERAL (VALUES ('inference_backlog', b.rows::double precision),
+                               ('inference_backlog_seconds', oms_topology.seconds_since(b.since))) AS m (name, value);
     RETURN QUERY
     SELECT m.name, '{}'::jsonb, m.value
     FROM (SELECT count(*) AS rows, min(d.next_attempt_at) AS since
