@@ -119,6 +119,7 @@ class Notifier:
 
     def run(self, stop: Event) -> None:
         """Work until an event is set; a database that is away is waited for."""
+        _LOG.info("following outages")
         waiting = Backoff(limit_s=self._settings.interval_s)
         while not stop.is_set():
             try:

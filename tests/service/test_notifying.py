@@ -186,8 +186,13 @@ class Process:
             [sys.executable, "-m", "oms_topology.cli", "outages", "notify", "--sender", "webhook",
              "--webhook-url", gateway.url, "--interval-s", "0.2", "--follow", "--database", address, *words],
             env=os.environ | {"OMS_TOPOLOGY_WEBHOOK_SECRET": SECRET}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def is_following(self) -> bool:
+        """Wait until it works, and would end in good order."""
+        assert self.running.stderr is not None
+        return "following outages" in self.running.stderr.readline()
 
     def end(self, number: int) -> tuple[int, str]:
         self.running.send_signal(number)
@@ -221,6 +226,7 @@ def test_killed_between_sending_and_settling_each_customer_still_has_one_message
         gateway.may_answer.set()
     assert "sent" not in statuses(town)
     together = [Process(town, gateway) for _ in range(2)]
+    assert all(process.is_following() for process in together)
     wait_until("all sent", lambda: statuses(town) == {"sent"})
     for process in together:
         code, log = process.end(signal.SIGTERM)
