@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from oms_topology.outages.histories import OutageCourse, Superseded
 from oms_topology.outages.recovery import recovery_of
+from oms_topology.outages.settling import BY_DEVICE
 from oms_topology.outages.tracking import Stage
 
 if TYPE_CHECKING:
@@ -134,4 +135,6 @@ def _later(track: Track, recovery: Recovery) -> list[str]:
         return [f"{back} of {len(recovery.lost)} meters that reported the loss have power again."]
     if track.stage is Stage.HIDDEN:
         return ["A device above it has lost supply as well since."]
+    if track.stage is Stage.ENDED and recovery.own_lost and recovery.own_back_at:
+        return [BY_DEVICE]
     return [track.reason] if track.reason else []

@@ -63,6 +63,8 @@ class Recovery:
         reached again; and those that only a call speaks of, when they had power or were reached.
     others : dict of int to datetime
         Meters that reported power and no loss before it.
+    devices : dict of int to datetime or None
+        Devices below that reported a loss, and when they first reported power after it.
     """
 
     own_lost: bool = False
@@ -70,6 +72,7 @@ class Recovery:
     lost: dict[int, datetime | None] = field(default_factory=dict)
     called: dict[int, datetime | None] = field(default_factory=dict)
     others: dict[int, datetime] = field(default_factory=dict)
+    devices: dict[int, datetime | None] = field(default_factory=dict)
 
     @property
     def ended_at(self) -> datetime | None:
@@ -81,7 +84,7 @@ class Recovery:
     @property
     def ended_at_by_any_word(self) -> datetime | None:
         """The same by whatever was heard, for a device that nothing else speaks against any more."""
-        heard = {**self.others, **self.called}
+        heard = {**self.others, **self.called, **self.devices}
         for node, back_at in self.lost.items():
             heard[node] = back_at or self.called.get(node)
         return _middle(heard.values())
@@ -135,11 +138,10 @@ def recovery_of(
     last_loss = at if ended_at is None else ended_at
     for node in told.below(top):
         words = [report for report in told.of[node] if started_at - CLOCKS_APART <= report.occurred_at <= at]
-        if node < told.forest.devices:
-            if node == top:
-                _hear_device(found, words, started_at)
+        if node == top and node < told.forest.devices:
+            _hear_device(found, words, started_at)
         else:
-            _hear_meter(found, node, words, started_at, last_loss)
+            _hear_node(told, found, node, words, started_at, last_loss)
     return found
 
 
@@ -154,8 +156,8 @@ def _hear_device(found: Recovery, words: list[Report], started_at: datetime) -> 
 
 
 @dataclass(slots=True)
-class _Meter:
-    """What one meter said from the start of an outage on."""
+class _Heard:
+    """What one meter or device below said from the start of an outage on."""
 
     lost: bool = False
     called: bool = False
@@ -175,23 +177,32 @@ class _Meter:
             self.reached_at = self.reached_at or report.occurred_at
 
 
-def _hear_meter(
-    found: Recovery, node: int, words: list[Report], started_at: datetime, last_loss: datetime
+def _hear_node(
+    told: Told,
+    found: Recovery,
+    node: int,
+    words: list[Report],
+    started_at: datetime,
+    last_loss: datetime,
 ) -> None:
-    meter = _Meter()
+    heard = _Heard()
     for report in words:
         if not report.says_dead:
-            meter.hear_power(report, is_before=report.occurred_at < started_at)
+            heard.hear_power(report, is_before=report.occurred_at < started_at)
         elif report.occurred_at > last_loss:
             break
         else:
-            meter.hear_loss(report)
-    if meter.lost:
-        found.lost[node] = meter.back_at
-    elif meter.back_at:
-        found.others[node] = meter.back_at
-    if meter.called and (meter.back_at is None or not meter.lost):
-        found.called[node] = meter.back_at or meter.reached_at
+            heard.hear_loss(report)
+    if node < told.forest.devices:
+        if heard.lost:
+            found.devices[node] = heard.back_at
+        return
+    if heard.lost:
+        found.lost[node] = heard.back_at
+    elif heard.back_at:
+        found.others[node] = heard.back_at
+    if heard.called and (heard.back_at is None or not heard.lost):
+        found.called[node] = heard.back_at or heard.reached_at
 
 
 def _middle(times: Iterable[datetime | None]) -> datetime | None:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from oms_topology.outages.reports import Report
     from oms_topology.outages.tracking import Blame, Tracks
 
-__all__ = ["Step"]
+__all__ = ["BY_DEVICE", "Step"]
 
 _SHOWS_WITHIN = timedelta(minutes=15)
-_BY_DEVICE = "The device itself reported that supply is back."
+BY_DEVICE = "The device itself reported that supply is back."
+"""How an outage ended whose device said so."""
+
 _BY_METERS = "Most of the meters that had lost power were heard to have it again."
 _LAPSED = "Its reports have lapsed, and nobody said that supply is back."
 _MOVED_UP = "{} explains more of what was reported."
@@ -107,7 +109,7 @@ class Step:
             ended_at = told.ended_at or told.ended_at_by_any_word
             if ended_at is not None:
                 by_device = told.own_back_at is not None
-                self._tracks.end(track, ended_at, _BY_DEVICE if by_device else _BY_METERS)
+                self._tracks.end(track, ended_at, BY_DEVICE if by_device else _BY_METERS)
                 track.explains = track.node, track.started_at, ended_at
                 ended.append(track.explains)
         return ended

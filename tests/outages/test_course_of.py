@@ -201,6 +201,63 @@ def test_a_remote_disconnect_is_no_outage() -> None:
     assert course(cut).outages == ()
 
 
+def test_blame_that_moves_down_leaves_what_failed_below() -> None:
+    found = course([gasp(1, 0), gasp(11, 0), gasp(21, 0), *dark(12, 18, 1)], 30)
+    assert told(found)[0] == ("DP2", 0, None, "detected")
+    assert withdrawn(found) == [("F1", "DP2")]
+    assert "DP2" in found.superseded[0].reason
+
+
+def test_flapping_is_as_many_momentary_interruptions() -> None:
+    flaps = [each for k in (0, 2, 4) for each in (*dark(10, 16, k), *again(10, 16, k + 0.5))]
+    found = course(flaps)
+    assert told(found) == [("DP2", k, k + 0.5, "cleared") for k in (0, 2, 4)]
+    assert all(each.is_momentary for each in found.outages)
+
+
+def test_a_recloser_that_locks_out_is_a_momentary_interruption_and_an_outage() -> None:
+    found = course([*dark(1, 29), *again(1, 29, 0.2), *dark(1, 29, 0.5), feeder("F1", 0.55)])
+    assert told(found) == [("F1", 0, 0.2, "cleared"), ("F1", 0.55, None, "detected")]
+    assert [each.is_momentary for each in found.outages] == [True, False]
+
+
+def test_an_end_that_no_meter_bears_out_is_taken_back() -> None:
+    signals = [feeder("F1", 0), *dark(1, 29, 0.1), feeder("F1", 30, "Energized")]
+    assert told(course(signals, 31)) == [("F1", 0, 30, "restored")]
+    assert told(course(signals, 60)) == [("F1", 0, None, "detected")]
+
+
+def test_a_device_that_never_says_so_is_back_when_most_meters_are() -> None:
+    silent = [feeder("F1", 0), *dark(1, 29, 0.1), *again(1, 25, 40)]
+    assert told(course(silent)) == [("F1", 0, 40, "restored")]
+    late = course([*silent, feeder("F1", 45, "Energized")])
+    assert told(late) == [("F1", 0, 45, "restored")]
+    assert "itself" in late.outages[0].reasons[-1]
+    assert told(course([feeder("F1", 0), *again(1, 25, 40)])) == [("F1", 0, 40, "cleared")]
+
+
+def test_feeders_that_come_back_one_by_one_are_their_substation_in_steps() -> None:
+    trips = [feeder("F1", 0), feeder("F2", 0.2)]
+    first = [*trips, feeder("F1", 20, "Energized")]
+    assert told(course(first)) == [("SS1", 0, None, "detected")]
+    assert told(course([*first, feeder("F2", 21, "Energized")])) == [("SS1", 0, 21, "restored")]
+
+
+def test_energized_that_came_before_its_de_energized_is_the_same_restored_outage() -> None:
+    assert told(course([feeder("F1", 45, "Energized"), feeder("F1", 0)])) == [("F1", 0, 45, "restored")]
+
+
+def test_a_meter_whose_power_up_went_missing_is_still_dark_but_no_outage() -> None:
+    found = course([*dark(10, 19), *again(10, 18, 30)])
+    assert told(found) == [("DP2", 0, 30, "restored")]
+    assert found.outages[0].still_dark == ("M19",)
+
+
+def test_a_step_has_a_length() -> None:
+    with pytest.raises(ValueError, match="step"):
+        CourseLimits(step=timedelta(0))
+
+
 def scenario() -> list[Signal]:
     return [
         *(gasp(meter, meter / 9) for meter in range(10, 17)),
