@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from oms_topology.cli.common import clock, seconds, table
-from oms_topology.cli.outages import audit_table, dark_table
+from oms_topology.cli.outage_tables import audit_table, dark_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

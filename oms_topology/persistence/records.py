@@ -30,27 +30,35 @@ __all__ = [
 ]
 
 _OUTAGE = """
-    SELECT e.event_id, e.id::text AS outage_event_id, e.status, e.severity, e.confidence_score AS confidence,
-           replace(d.kind, '_', ' ') AS device_kind, d.code AS device_code,
-           e.affected_customers_count AS affected_customers, e.first_detected_at AS started_at,
-           e.actual_restoration_time AS restored_at,
+    SELECT e.event_id, e.id::text AS outage_event_id, e.event_type, e.status, e.severity,
+           e.confidence_score AS confidence, replace(d.kind, '_', ' ') AS device_kind, d.code AS device_code,
+           e.affected_customers_count AS affected_customers,
+           COALESCE(oms_topology.critical_meters(d.device_no), 0) AS critical_meters,
+           e.first_detected_at AS started_at, e.estimated_restoration_time AS estimated_at,
+           t.earliest_at, t.latest_at, t.basis AS estimate_basis, e.actual_restoration_time AS restored_at,
            (SELECT count(*) FROM public.oms_meters m
             WHERE m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
               AND m.power_status = 'off') AS dark_meters
     FROM public.oms_outage_events e
+    LEFT JOIN oms_topology.outage_estimate t ON t.outage_event_id = e.id
     LEFT JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
     LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
 """
+_IS_OPEN = "e.status IN ('detected', 'confirmed', 'in_progress')"
 _OUTAGES = (
     _OUTAGE
-    + """
-    WHERE %(closed)s OR e.status IN ('detected', 'confirmed', 'in_progress')
-    ORDER BY e.first_detected_at DESC, e.event_id LIMIT %(limit)s
+    + f"""
+    WHERE %(closed)s OR {_IS_OPEN}
+    ORDER BY {_IS_OPEN} DESC,
+             CASE WHEN {_IS_OPEN} THEN oms_topology.critical_meters(d.device_no) > 0 ELSE false END DESC,
+             e.first_detected_at DESC, e.event_id LIMIT %(limit)s
     """
 )
 _ONE_OUTAGE = _OUTAGE + "WHERE e.event_id = %(code)s OR e.id::text = %(code)s"
+_DESCRIPTION = "SELECT description FROM public.oms_outage_events WHERE id = %(id)s::uuid"
 _SOURCES = """
-    SELECT source_type AS source, source_event_id, detected_at FROM public.oms_event_sources
+    SELECT source_type AS source, source_event_id, detected_at, correlation_weight AS weight
+    FROM public.oms_event_sources
     WHERE outage_event_id = %(id)s::uuid ORDER BY detected_at, source_event_id
 """
 _TIMELINE = """
@@ -102,6 +110,8 @@ class OutageRow:
     ----------
     event_id, outage_event_id : str
         Its readable id, and the uuid that receipts name.
+    event_type : str
+        ``outage``, ``momentary_interruption``, ``planned_outage``, or what an older service wrote.
     status, severity : str
         As stored.
     confidence : Decimal or None
@@ -110,32 +120,45 @@ class OutageRow:
         The device it blames; None for an outage that an older service wrote.
     affected_customers : int
         Distinct customers who lost supply with the device.
+    critical_meters : int
+        Meters of critical customers below the device.
     started_at, restored_at : aware datetime, UTC
         ``restored_at`` is None while it is open.
+    estimated_at, earliest_at, latest_at : aware datetime or None
+        When supply should be back, and between what times in four of five cases; None where nobody can say.
+    estimate_basis : str or None
+        What the estimate rests on; None for one that another service wrote.
     dark_meters : int
         Meters below the device without power now.
     """
 
     event_id: str
     outage_event_id: str
+    event_type: str
     status: str
     severity: str
     confidence: Decimal | None
     device_kind: str | None
     device_code: str | None
     affected_customers: int
+    critical_meters: int
     started_at: datetime
+    estimated_at: datetime | None
+    earliest_at: datetime | None
+    latest_at: datetime | None
+    estimate_basis: str | None
     restored_at: datetime | None
     dark_meters: int
 
 
 @dataclass(frozen=True, slots=True)
 class OutageSource:
-    """A report that supports an outage."""
+    """A report that supports an outage, and what it weighs."""
 
     source: str
     source_event_id: str
     detected_at: datetime
+    weight: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +184,10 @@ class DarkMeter:
 
 @dataclass(frozen=True, slots=True)
 class OutageDetail:
-    """An outage with what supports it, how it went, and who below its device is without power now."""
+    """An outage in words, what supports it, how it went, and who below its device is without power now."""
 
     outage: OutageRow
+    description: str | None
     sources: tuple[OutageSource, ...]
     timeline: tuple[OutageStep, ...]
     dark: tuple[DarkMeter, ...]
@@ -189,7 +213,17 @@ def _rows(engine: Engine, statement: str, values: Mapping[str, Any] | None = Non
 
 
 def outage_rows(engine: Engine, *, closed: bool = False, limit: int = 50) -> list[OutageRow]:
-    """List outages, newest first; open ones only unless ``closed``."""
+    """List outages: the open ones, those with critical customers first, then the closed; newest first.
+
+    Parameters
+    ----------
+    engine : sqlalchemy.Engine
+        The database.
+    closed : bool
+        Closed ones too.
+    limit : int
+        At most so many.
+    """
     return [OutageRow(**row) for row in _rows(engine, _OUTAGES, {"closed": closed, "limit": limit})]
 
 
@@ -206,8 +240,10 @@ def outage_detail(engine: Engine, code: str) -> OutageDetail:
         raise UnknownDeviceError(code, kind="outage")
     outage = OutageRow(**found[0])
     key = {"id": outage.outage_event_id}
+    (told,) = _rows(engine, _DESCRIPTION, key)
     return OutageDetail(
         outage,
+        told["description"],
         tuple(OutageSource(**row) for row in _rows(engine, _SOURCES, key)),
         tuple(OutageStep(**row) for row in _rows(engine, _TIMELINE, key)),
         tuple(dark_meters(engine, outage_event_id=outage.outage_event_id)),

@@ -168,12 +168,12 @@ def test_an_outage_can_be_listed_shown_and_explained(grid: Database) -> None:
     assert len(detail["dark"]) == outage["affected_customers"] == 91
     assert [source["source"] for source in detail["sources"]] == ["scada"]
     meter = detail["dark"][0]["meter_number"]
-    why = answer(grid, "outages", "explain", meter)
+    why = answer(grid, "outages", "explain", "--meter", meter)
     assert why["explanation"]["power_status"] == "off"
     assert why["explanation"]["outages"] == [outage["event_id"]]
     assert [row["after"] for row in why["audit"]] == ["off"]
     assert "Without power now: 91 meters" in run(grid, "outages", "show", outage["outage_event_id"]).stdout
-    assert "feeder 149" in run(grid, "outages", "explain", meter).stdout
+    assert "feeder 149" in run(grid, "outages", "explain", "--meter", meter).stdout
 
 
 def test_a_closed_outage_is_listed_only_when_asked_for(grid: Database) -> None:

@@ -56,6 +56,13 @@ BEGIN
 END $$;
 CREATE INDEX outage_revision_event_idx ON oms_topology.outage_revision ((outage ->> 'event_id'));
 
+CREATE VIEW oms_topology.withdrawn_outage AS
+SELECT r.revision_no, r.outage_event_id, r.outage ->> 'event_id' AS event_id,
+       (r.outage ->> 'first_detected_at')::timestamptz AS started_at, r.outage ->> 'description' AS description,
+       r.revised_at AS withdrawn_at, r.reason, r.superseded_by
+FROM oms_topology.outage_revision r;
+COMMENT ON VIEW oms_topology.withdrawn_outage IS 'Outages that later signals withdrew, each with the one in its place.';
+
 -- Locks an outage against everybody who writes it: its supply tree first, as reports do, then its row.
 CREATE FUNCTION oms_topology.lock_outage(p_outage_id uuid) RETURNS public.oms_outage_events
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -412,11 +419,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY s.detected_at, s.source_event_id LIMIT 1
 $$;
 
+-- Whether storm mode was on; the switches are written down in 88.
 CREATE FUNCTION oms_topology.was_storm(p_at timestamptz) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (SELECT FROM public.oms_storm_mode_config c
-                   WHERE c.activated_at <= p_at AND (c.is_active OR c.deactivated_at > p_at))
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN COALESCE((SELECT c.is_active FROM oms_topology.storm_change c WHERE c.changed_at <= p_at
+                     ORDER BY c.changed_at DESC, c.change_no DESC LIMIT 1), false);
+END $$;
 
 -- What outages of the past were like and how long they lasted, for estimates: those that are over, no momentary or
 -- planned ones.
@@ -432,6 +441,27 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE e.status IN ('restored', 'cleared') AND e.event_type = 'outage'
       AND e.actual_restoration_time > e.first_detected_at AND e.first_detected_at >= p_since
     ORDER BY e.first_detected_at DESC, e.event_id LIMIT p_limit
+$$;
+
+-- The open outages for which no person has said when supply will be back, with the end of the plan they are part of.
+CREATE FUNCTION oms_topology.outages_to_estimate()
+RETURNS TABLE (outage_event_id uuid, device_kind text, cause text, customers integer, is_storm boolean,
+               started_at timestamptz, planned_until timestamptz)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT e.id, d.kind, oms_topology.outage_cause(e.id), COALESCE(e.affected_customers_count, 0),
+           oms_topology.was_storm(e.first_detected_at), e.first_detected_at,
+           (SELECT max(p.ends_at) FROM oms_topology.planned_interval p
+            JOIN oms_topology.device u ON u.device_no = p.device_no
+            WHERE e.event_type = 'planned_outage' AND p.starts_at <= e.first_detected_at AND e.first_detected_at < p.ends_at
+              AND (u.device_no = d.device_no
+                   OR u.segment_no = d.segment_no AND d.position_no BETWEEN u.position_no AND u.last_position_no))
+    FROM public.oms_outage_events e
+    LEFT JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
+    LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+    WHERE e.status IN ('detected', 'confirmed', 'in_progress')
+      AND (e.event_type = 'outage' OR e.event_type = 'planned_outage' AND o.outage_event_id IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM oms_topology.outage_estimate t WHERE t.outage_event_id = e.id AND t.is_by_person)
+    ORDER BY e.first_detected_at, e.id
 $$;
 
 -- Writes estimates of when supply will be back; NULL takes one back. A person's own estimate stands, and so does a
