@@ -27,6 +27,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
         (ROOT / "docs" / "notifications.md", 9),
         (ROOT / "docs" / "outages.md", 9),
         (ROOT / "docs" / "outage-story.md", 8),
+        (ROOT / "docs" / "life-cycle.md", 6),
     ],
 )
 def test_what_a_page_shows_in_python_runs_as_it_is_printed(page: Path, least: int) -> None:
