@@ -132,38 +132,44 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
               GROUP BY i.feed_no, i.at, i.signal_no) i
         LEFT JOIN live_before l ON l.feed_no = i.feed_no
         WINDOW so_far AS (PARTITION BY i.feed_no ORDER BY i.at)
-    ), moment AS (  -- a meter's own reports concern no other meter of its feed
-        SELECT f.meter_no, e.at, e.lost_at, e.live_at, e.signal_no
-        FROM feed f JOIN fed e ON e.feed_no = f.feed_no
-        UNION
-        SELECT f.meter_no, r.occurred_at, e.lost_at, e.live_at, NULL
+    ), own AS (  -- what each meter itself said; of two reports the one with the greater rank stands
+        SELECT f.meter_no, r.occurred_at AS at, r.power_status, r.signal_no, r.is_system_off,
+               CASE WHEN NOT r.is_system_off THEN row_number() OVER (
+                   PARTITION BY f.meter_no
+                   ORDER BY r.is_system_off DESC, g.time_is_sound IS NOT FALSE, r.occurred_at, s.reliability,
+                            r.source_event_id COLLATE "C", g.content_hash COLLATE "C") END AS rank
         FROM feed f
-        JOIN oms_topology.meter_report r ON r.meter_no = f.meter_no AND r.occurred_at >= p_from AND r.power_status IS NOT NULL
-        JOIN fed e ON e.feed_no = f.feed_no AND r.occurred_at > e.at AND r.occurred_at < COALESCE(e.until, 'infinity')
-    ), heard AS (
-        SELECT e.meter_no, e.at, e.lost_at, e.live_at, e.signal_no,
-               o.power_status AS own_power_status, o.occurred_at AS own_at, o.signal_no AS own_signal_no,
-               q.occurred_at AS system_off_at
-        FROM moment e
+        CROSS JOIN LATERAL (
+            SELECT r.occurred_at, r.power_status, r.signal_no, r.source, r.source_event_id,
+                   r.source = 'system' AND r.power_status = 'off' AS is_system_off
+            FROM oms_topology.meter_report r WHERE r.meter_no = f.meter_no AND r.power_status IS NOT NULL OFFSET 0) r
         LEFT JOIN LATERAL (
-            SELECT r.power_status, r.occurred_at, r.signal_no
-            FROM oms_topology.meter_report r
-            LEFT JOIN oms_topology.source_setting s ON s.source = r.source
-            LEFT JOIN oms_topology.signal g ON g.signal_no = r.signal_no
-            WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at AND r.power_status IS NOT NULL
-              AND NOT (r.source = 'system' AND r.power_status = 'off')
-            ORDER BY g.time_is_sound IS NOT FALSE DESC, r.occurred_at DESC, s.reliability DESC,
-                     r.source_event_id COLLATE "C" DESC, g.content_hash COLLATE "C" DESC
-            LIMIT 1) o ON true
-        LEFT JOIN LATERAL (
-            SELECT r.occurred_at FROM oms_topology.meter_report r
-            WHERE r.meter_no = e.meter_no AND r.occurred_at <= e.at
-              AND r.source = 'system' AND r.power_status = 'off'
-            ORDER BY r.occurred_at DESC LIMIT 1) q ON true
+            SELECT g.time_is_sound, g.content_hash FROM oms_topology.signal g WHERE g.signal_no = r.signal_no OFFSET 0) g ON true
+        LEFT JOIN oms_topology.source_setting s ON s.source = r.source
+    ), moment AS (  -- a meter's own reports concern no other meter of its feed
+        SELECT f.meter_no, e.at, true AS is_fed, e.lost_at, e.live_at, e.signal_no,
+               NULL::text AS own_power_status, NULL::bigint AS own_signal_no, false AS is_system_off, NULL::bigint AS rank
+        FROM feed f JOIN fed e ON e.feed_no = f.feed_no
+        UNION ALL
+        SELECT o.meter_no, o.at, false, NULL, NULL, NULL, o.power_status, o.signal_no, o.is_system_off, o.rank FROM own o
+    ), so_far AS (
+        SELECT m.*, max(m.rank) OVER until_now AS best_rank, count(*) FILTER (WHERE m.is_fed) OVER until_now AS fed_no,
+               max(m.at) FILTER (WHERE m.is_system_off) OVER until_now AS system_off_at
+        FROM moment m WINDOW until_now AS (PARTITION BY m.meter_no ORDER BY m.at)
+    ), heard AS (  -- at each moment what the newest report of devices says, and the own report that stands
+        SELECT m.meter_no, m.at, m.is_fed, m.signal_no, m.system_off_at,
+               max(m.lost_at) OVER since_fed AS lost_at, max(m.live_at) OVER since_fed AS live_at,
+               max(m.own_power_status) FILTER (WHERE m.rank = m.best_rank) OVER standing AS own_power_status,
+               max(m.at) FILTER (WHERE m.rank = m.best_rank) OVER standing AS own_at,
+               max(m.own_signal_no) FILTER (WHERE m.rank = m.best_rank) OVER standing AS own_signal_no
+        FROM so_far m
+        WINDOW since_fed AS (PARTITION BY m.meter_no, m.fed_no), standing AS (PARTITION BY m.meter_no, m.best_rank)
     ), weighed AS (  -- an old service's "off" gives way to any newer report of supply
-        SELECT h.*, CASE WHEN h.system_off_at IS NOT NULL AND h.system_off_at > COALESCE(h.live_at, '-infinity')
-                         THEN GREATEST(h.lost_at, h.system_off_at) ELSE h.lost_at END AS final_lost_at
-        FROM heard h
+        SELECT DISTINCT ON (h.meter_no, h.at) h.*,
+               CASE WHEN h.system_off_at IS NOT NULL AND h.system_off_at > COALESCE(h.live_at, '-infinity')
+                    THEN GREATEST(h.lost_at, h.system_off_at) ELSE h.lost_at END AS final_lost_at
+        FROM heard h WHERE h.is_fed OR h.at >= p_from
+        ORDER BY h.meter_no, h.at, h.is_fed DESC
     )
     SELECT w.meter_no, w.at,
            oms_topology.power_of(w.final_lost_at, w.live_at, w.own_power_status, w.own_at),
@@ -203,6 +209,8 @@ END $$;
 CREATE FUNCTION oms_topology.reassess_meters(p_meter_nos integer[], p_from timestamptz, p_signal_no bigint)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto SET enable_seqscan = on AS $$
+DECLARE
+    ids text := oms_topology.id_prefix();
 BEGIN
     PERFORM FROM public.oms_meters WHERE meter_no = ANY (p_meter_nos)
     ORDER BY segment_no, position_no, meter_no FOR NO KEY UPDATE;
@@ -256,7 +264,7 @@ BEGIN
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
              event_timestamp, confidence_score, metadata, created_at)
-        SELECT gen_random_uuid(), x.meter_id, x.event_type, COALESCE(s.source, 'system'),
+        SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, x.meter_id, x.event_type, COALESCE(s.source, 'system'),
                COALESCE(s.record_id, s.source_event_id), COALESCE(x.earlier, x.stood), x.power_status, x.at,
                COALESCE(c.confidence, 1.0),
                jsonb_build_object('recorded_after_signal', p_signal_no)

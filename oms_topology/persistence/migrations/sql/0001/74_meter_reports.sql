@@ -3,11 +3,13 @@
 -- The beginning of the ids of many new rows, to be followed by six hexadecimal digits: as random as needed, and
 -- in the order of time, so that the rows are neighbours in the index of their key.
 CREATE FUNCTION oms_topology.id_prefix() RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
-        || '7' || left(r.digits, 3) || '8' || right(r.digits, 9)
-    FROM (SELECT right(gen_random_uuid()::text, 12) AS digits) r
-$$;
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    digits text := right(gen_random_uuid()::text, 12);
+BEGIN
+    RETURN lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+        || '7' || left(digits, 3) || '8' || right(digits, 9);
+END $$;
 
 -- One meter's part in a signal.
 CREATE TYPE oms_topology.meter_said AS (
@@ -45,6 +47,7 @@ CREATE FUNCTION oms_topology.record_meter_reports(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said       oms_topology.meter_said[];
+    rounds     integer;
     undecided  record;
     late       integer[] := '{}';
     late_heard integer[] := '{}';
@@ -62,7 +65,11 @@ BEGIN
     SELECT w.meter_no, w.occurred_at, w.power_status, w.communication_status, w.source, w.source_event_id, w.signal_no
     FROM unnest(said) w WHERE w.power_status IS NOT NULL OR w.communication_status IS NOT NULL
     ORDER BY w.meter_no, w.occurred_at;
-    FOR round IN 1 .. COALESCE((SELECT max(w.round_no) FROM unnest(said) w), 0) LOOP
+    rounds := cardinality(said);
+    IF rounds > 1 THEN
+        SELECT max(w.round_no) INTO rounds FROM unnest(said) w;
+    END IF;
+    FOR round IN 1 .. rounds LOOP
         SELECT * INTO undecided FROM oms_topology.record_round(
             ARRAY(SELECT w FROM unnest(said) w WHERE w.round_no = round));
         late := late || undecided.late;
@@ -85,11 +92,11 @@ END $$;
 -- sound time, or gives way to what is older (an old service's "off").
 CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[], OUT late integer[], OUT late_heard integer[])
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off
+SET oms_topology.logs_status = 'on' AS $$
 DECLARE
     ids text := oms_topology.id_prefix();
 BEGIN
-    PERFORM set_config('oms_topology.logs_status', 'on', true);
     WITH target AS MATERIALIZED (
         SELECT w.*, m.id, m.power_status AS power_before, m.communication_status AS communication_before,
                COALESCE(w.power_status IS NOT NULL AND w.is_sound AND NOT (w.source = 'system' AND w.power_status = 'off')
@@ -144,7 +151,6 @@ BEGIN
     SELECT COALESCE(array_agg(t.meter_no) FILTER (WHERE t.power_status IS NOT NULL AND NOT t.sets_power), '{}'),
            COALESCE(array_agg(t.meter_no) FILTER (WHERE t.communication_status IS NOT NULL AND NOT t.sets_communication), '{}')
     INTO late, late_heard FROM target t;
-    PERFORM set_config('oms_topology.logs_status', 'off', true);
 END $$;
 
 -- The reports about reaching each meter that stand: of several at one instant the most reliable source's,
@@ -180,6 +186,7 @@ CREATE FUNCTION oms_topology.reassess_communication(p_meter_nos integer[], p_fro
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+    ids     text := oms_topology.id_prefix();
     changed integer[];
 BEGIN
     WITH heard AS (
@@ -205,7 +212,7 @@ BEGIN
         INSERT INTO oms_topology.meter_status_event
             (id, meter_id, event_type, source_type, source_event_id, previous_status, new_status,
              event_timestamp, confidence_score, created_at)
-        SELECT gen_random_uuid(), t.id, CASE t.status WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
+        SELECT (ids || lpad(to_hex(row_number() OVER ()), 6, '0'))::uuid, t.id, CASE t.status WHEN 'offline' THEN 'communication_lost' ELSE 'communication_restored' END,
                t.source, t.source_event_id, t.stood, t.status, t.at, t.confidence, clock_timestamp()
         FROM target t WHERE t.stood IS DISTINCT FROM t.status AND t.stood IN ('online', 'offline')
     ), updated AS (

@@ -67,28 +67,31 @@ DECLARE
     new_keys   text[];
     new_hashes text[];
 BEGIN
-    WITH given AS (
-        SELECT DISTINCT ON (u.parsed ->> 'source_event_id' COLLATE "C", u.parsed ->> 'content_hash' COLLATE "C")
-               u.parsed ->> 'source_event_id' AS key, u.parsed ->> 'content_hash' AS hash, u.parsed, u.record_id, u.result
-        FROM unnest(p_parsed, p_record_ids, p_results) WITH ORDINALITY AS u (parsed, record_id, result, place)
-        ORDER BY u.parsed ->> 'source_event_id' COLLATE "C", u.parsed ->> 'content_hash' COLLATE "C", u.place
+    WITH given AS (  -- sorted without the messages themselves, which are long
+        SELECT DISTINCT ON (u.key COLLATE "C", u.hash COLLATE "C") u.*
+        FROM (SELECT u.parsed ->> 'source_event_id' AS key, u.parsed ->> 'content_hash' AS hash,
+                     u.parsed ->> 'device_kind' AS kind, u.place::integer AS place,
+                     CASE WHEN (u.parsed ->> 'is_keyed_by_device')::boolean THEN u.parsed ->> 'device_code' END AS keyed_code
+              FROM unnest(p_parsed) WITH ORDINALITY AS u (parsed, place)) u
+        ORDER BY u.key COLLATE "C", u.hash COLLATE "C", u.place
     ), inserted AS (
         INSERT INTO oms_topology.signal AS s
             (source, source_event_id, content_hash, device_kind, device_code, power_status, occurred_at, sent_at,
              received_at, time_is_sound, record_id, findings, payload, result, is_conflicting)
-        SELECT p_source, g.key, g.hash, g.parsed ->> 'device_kind', g.parsed ->> 'device_code', g.parsed ->> 'power_status',
+        SELECT p_source, g.key, g.hash, g.kind, g.parsed ->> 'device_code', g.parsed ->> 'power_status',
                (g.parsed ->> 'occurred_at')::timestamptz, (g.parsed ->> 'sent_at')::timestamptz, p_received_at,
-               (g.parsed ->> 'time_is_sound')::boolean, g.record_id, NULLIF(g.parsed -> 'findings', '[]'),
-               g.parsed -> 'payload', g.result,
-               row_number() OVER (PARTITION BY g.key, g.parsed ->> 'device_kind',
-                                               CASE WHEN (g.parsed ->> 'is_keyed_by_device')::boolean THEN g.parsed ->> 'device_code' END
-                                  ORDER BY g.hash COLLATE "C") > 1
+               (g.parsed ->> 'time_is_sound')::boolean, p_record_ids[g.place], NULLIF(g.parsed -> 'findings', '[]'),
+               g.parsed -> 'payload', p_results[g.place],
+               g.comes_again
                OR EXISTS (SELECT FROM oms_topology.signal o
                           WHERE o.source = p_source AND o.source_event_id = g.key
-                            AND o.device_kind IS NOT DISTINCT FROM g.parsed ->> 'device_kind'
+                            AND o.device_kind IS NOT DISTINCT FROM g.kind
                             AND (NOT COALESCE((g.parsed ->> 'is_keyed_by_device')::boolean, false)
                                  OR o.device_code = g.parsed ->> 'device_code'))
-        FROM given g
+        FROM (SELECT k.*, p_parsed[k.place] AS parsed
+              FROM (SELECT g.*, row_number() OVER (PARTITION BY g.key COLLATE "C", g.kind, g.keyed_code ORDER BY g.hash COLLATE "C") > 1 AS comes_again
+                    FROM given g) k
+              ORDER BY k.key COLLATE "C", k.hash COLLATE "C" OFFSET 0) g
         ON CONFLICT (source, source_event_id, content_hash) DO NOTHING
         RETURNING s.signal_no, s.source_event_id, s.content_hash
     )

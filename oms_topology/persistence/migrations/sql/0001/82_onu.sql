@@ -298,10 +298,14 @@ CREATE FUNCTION oms_topology.store_onu_events(
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    places  integer[] := ARRAY(SELECT w.place FROM unnest(p_places) AS w (place) WHERE NOT p_are_known[w.place]);
-    missing integer := cardinality(places);
+    places  integer[] := p_places;
+    missing integer;
     stored  integer;
 BEGIN
+    IF array_position(p_are_known, true) IS NOT NULL THEN
+        places := ARRAY(SELECT w.place FROM unnest(p_places) AS w (place) WHERE NOT p_are_known[w.place]);
+    END IF;
+    missing := cardinality(places);
     FOR is_told_apart IN 0 .. 1 LOOP
         EXIT WHEN missing = 0;
         INSERT INTO public.onu_events
@@ -413,9 +417,11 @@ DECLARE
     said    record;
     fresh   record;
 BEGIN
-    IF EXISTS (SELECT FROM unnest(p_parsed, onu_nos) AS u (parsed, onu_no)
-               WHERE u.onu_no IS NULL AND u.parsed #> '{details,meter_numbers}' = '[]') THEN
-        RETURN oms_topology.record_usable_onu_messages(p_parsed, onu_nos, p_received_at, p_is_whole);
+    IF array_position(onu_nos, NULL) IS NOT NULL THEN
+        IF EXISTS (SELECT FROM unnest(p_parsed, onu_nos) AS u (parsed, onu_no)
+                   WHERE u.onu_no IS NULL AND u.parsed #> '{details,meter_numbers}' = '[]') THEN
+            RETURN oms_topology.record_usable_onu_messages(p_parsed, onu_nos, p_received_at, p_is_whole);
+        END IF;
     END IF;
     SELECT * INTO found FROM oms_topology.meters_of_onus(
         CASE WHEN p_is_whole THEN p_parsed ELSE '{}' END, CASE WHEN p_is_whole THEN onu_nos ELSE '{}' END);

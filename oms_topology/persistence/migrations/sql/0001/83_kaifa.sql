@@ -261,6 +261,9 @@ END $$;
 CREATE FUNCTION oms_topology.with_kaifa_records(p_parsed jsonb[]) RETURNS jsonb[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF (SELECT bool_and(u.parsed ? 'records') FROM unnest(p_parsed) AS u (parsed)) THEN
+        RETURN p_parsed;
+    END IF;
     RETURN ARRAY(
         SELECT CASE WHEN u.parsed ? 'records' THEN u.parsed
                     ELSE u.parsed || jsonb_build_object('records', oms_topology.kaifa_records(
