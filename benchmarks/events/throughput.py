@@ -1,7 +1,8 @@
 """Messages per second into the database, durable and audited: ``python -m benchmarks.events.throughput``.
 
 Parsed from bytes, recorded with status, audit and inbox, committed with ``fsync`` on: batches in one process
-and in four, single messages one by one, duplicates, and the latency of small batches at half the load.
+and in four, single messages one by one, duplicates, and the latency of small batches at half the load. Where
+other work shares the machine, look at the processor time of a message in the database and in Python (Linux).
 ``--meters`` sets the size of the registry, ``--binaries DIR`` takes another PostgreSQL.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import statistics
 import tempfile
@@ -17,6 +19,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
 
 from benchmarks.database.registry import fill_registry
 from benchmarks.database.trip import SETTINGS
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1000
 _METERS_EACH = 1000
+_WARMED_UP = 200
+_BACKENDS = text(
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+)
 Device = tuple[int, str]
 
 
@@ -94,7 +102,16 @@ def _one_process(
         "mixed_80_10_10": mixed,
     }
     for name, stream in streams.items():
+        pipeline.handle_batch(
+            _messages("onu", devices, 300, first=8 * 10**6 + len(figures) * 1000)
+        )  # connects
+        in_database, in_python = _database_cpu_s(database), time.process_time()
         figures[f"{name}_per_s"] = round(len(stream) / _take_in(pipeline, stream))
+        used_s = {
+            "database": _database_cpu_s(database) - in_database,
+            "python": time.process_time() - in_python,
+        }
+        figures[f"{name}_cpu_us"] = {where: round(1e6 * s / len(stream), 1) for where, s in used_s.items()}
     again = streams["onu"][: messages // 2]
     with Pipeline(database) as other:  # which has not seen them, and then has
         figures["onu_duplicates_per_s"] = round(len(again) / _take_in(other, again))
@@ -105,6 +122,15 @@ def _one_process(
     half = figures["mixed_80_10_10_per_s"] / 2
     figures["p99_ms_at_half_load"] = round(1000 * _latency(pipeline, devices, half), 1)
     return figures
+
+
+def _database_cpu_s(database: Database) -> float:
+    with database.engine.connect() as connection:
+        pids = connection.execute(_BACKENDS).scalars().all()
+    files = [Path(f"/proc/{pid}/stat") for pid in pids]
+    # The 14th and 15th field, counted behind the name in brackets: user's and system's ticks.
+    used = [file.read_text().rpartition(")")[2].split()[11:13] for file in files if file.exists()]
+    return sum(int(ticks) for pair in used for ticks in pair) / os.sysconf("SC_CLK_TCK")
 
 
 def _take_in(pipeline: Pipeline, stream: list[tuple[str, bytes]]) -> float:
@@ -143,10 +169,11 @@ def _latency(pipeline: Pipeline, devices: list[Device], per_s: float) -> float:
 
 def _worker(url: URL, stream: list[tuple[str, bytes]], ready: Any, go: Any) -> None:
     with Database(url) as database, Pipeline(database) as pipeline:
-        pipeline.handle_batch(stream[:50])
+        pipeline.handle_batch(stream[:_WARMED_UP])
         ready.release()
         go.wait()
-        _take_in(pipeline, stream[50:])
+        _take_in(pipeline, stream[_WARMED_UP:])
+        ready.release()  # an interpreter's end is no part of it
 
 
 def _four_processes(url: URL, devices: list[Device], messages: int) -> int:
@@ -161,10 +188,13 @@ def _four_processes(url: URL, devices: list[Device], messages: int) -> int:
         ready.acquire()
     began = time.perf_counter()
     go.set()
+    for _ in workers:
+        ready.acquire()
+    seconds = time.perf_counter() - began
     for worker in workers:
         worker.join()
     assert not any(worker.exitcode for worker in workers)
-    return round((messages - 200) / (time.perf_counter() - began))
+    return round((messages - 4 * _WARMED_UP) / seconds)
 
 
 if __name__ == "__main__":

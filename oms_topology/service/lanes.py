@@ -7,14 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from oms_topology.persistence.store import Store
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Engine
-
     from oms_topology.model import Receipt
+    from oms_topology.persistence.store import Store
     from oms_topology.service.intake import Intake
 
     Part = tuple[list[int], Intake]
@@ -31,10 +28,8 @@ class Lanes:
 
     Parameters
     ----------
-    engine : sqlalchemy.Engine
-        A database with the schema of this version.
-    count : int
-        How many connections, at least one; each is opened when it is first used.
+    stores : sequence of Store
+        One for each connection, at least one; closed by whoever made them.
 
     Notes
     -----
@@ -42,8 +37,8 @@ class Lanes:
     on: with two connections two cores write while the next messages are read.
     """
 
-    def __init__(self, engine: Engine, count: int) -> None:
-        self._stores = [Store(engine) for _ in range(count)]
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
 
     def __len__(self) -> int:
         return len(self._stores)
@@ -83,11 +78,6 @@ class Lanes:
                     yield from _told(waiting.popleft())
             for written in waiting:
                 yield from _told(written)
-
-    def close(self) -> None:
-        """Give the connections back."""
-        for store in self._stores:
-            store.close()
 
 
 @contextmanager

@@ -73,8 +73,8 @@ class Pipeline:
         self._owns_database = not isinstance(database, Database)
         with translated_errors():
             require_version(self._database.engine)
-        self._store = Store(self._database.engine)
-        self._lanes = Lanes(self._database.engine, lanes)
+        self._stores = [Store(self._database.engine) for _ in range(lanes)]
+        self._store, self._lanes = self._stores[0], Lanes(self._stores)
         self._zones = {str(source): ZoneInfo(self._store.time_zone(source)) for source in Source}
         self._topology: Topology | None = None
         self._meters_since_maintenance = self._meters_since_look = 0
@@ -213,8 +213,8 @@ class Pipeline:
 
     def close(self) -> None:
         """Give back the connections; a database that was handed in stays open."""
-        self._store.close()
-        self._lanes.close()
+        for store in self._stores:
+            store.close()
         if self._owns_database:
             self._database.close()
 
