@@ -46,8 +46,7 @@ class Arrays(NamedTuple):
 class Supplies(NamedTuple):
     """What the loop reads that finds who has another supply: one state, the normal one, and the backups.
 
-    ``has`` is a bit for each meter, ``starts`` and ``devices`` as
-    :meth:`~oms_topology.graph.engine.backups.Backups.arrays` gives them.
+    The last four are as :meth:`~oms_topology.graph.engine.backups.Backups.arrays` gives them.
     """
 
     size: Integers
@@ -55,6 +54,7 @@ class Supplies(NamedTuple):
     normal: Integers
     meter_at: Integers
     meter_device: Integers
+    ranks: Integers
     starts: Integers
     devices: Integers
     has: NDArray[np.uint8]
@@ -125,7 +125,7 @@ if is_compiled:
     @compiled
     def supplies_of(handle: Any) -> Supplies:
         """Find the arrays of a handle."""
-        table = _carray(_wide(handle), 16)
+        table = _carray(_wide(handle), 18)
         return Supplies(
             _carray(_narrow(table[0]), table[1]),
             _carray(_narrow(table[2]), table[3]),
@@ -134,7 +134,8 @@ if is_compiled:
             _carray(_narrow(table[8]), table[9]),
             _carray(_narrow(table[10]), table[11]),
             _carray(_narrow(table[12]), table[13]),
-            _carray(_byte(table[14]), table[15]),
+            _carray(_narrow(table[14]), table[15]),
+            _carray(_byte(table[16]), table[17]),
         )
 else:
 

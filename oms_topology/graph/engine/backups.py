@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from oms_topology.model import NetworkColumns
 
+    Integers = NDArray[np.int32]
+
 __all__ = ["Backups"]
 
 
@@ -41,7 +43,7 @@ class Backups:
         self._devices = columns.alternate_device[sort]
         self._priorities = columns.alternate_priority[sort]
         self._changed: dict[int, tuple[int, ...]] = {}
-        self._arrays: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]] | None = None
+        self._arrays: tuple[Integers, Integers, Integers, NDArray[np.uint8]] | None = None
         self.has = np.zeros(len(columns.meter_number) if len(meter) else 0, dtype=np.bool_)
         self.has[self._meters] = True
         self.is_empty = not len(meter)
@@ -92,22 +94,25 @@ class Backups:
         other._changed, other.has, other.is_empty = dict(self._changed), self.has.copy(), self.is_empty
         return other
 
-    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
-        """Give them all for one pass: of meter ``m`` they are ``devices[starts[m]:starts[m + 1]]``.
+    def arrays(self) -> tuple[Integers, Integers, Integers, NDArray[np.uint8]]:
+        """Give them all for one pass; made when first asked for after a change.
 
         Returns
         -------
-        starts, devices : int32 arrays
+        ranks, starts, devices : int32 arrays
+            Of the ``k``-th meter that has any they are ``devices[starts[k]:starts[k + 1]]``; before the meters
+            of byte ``b`` of the bits come ``ranks[b]`` that have.
         bits : uint8 array
-            Bit ``m & 7`` of ``bits[m >> 3]`` tells whether meter ``m`` has any. All three are made when first
-            asked for after a change; four bytes and a bit a meter, and four a supply.
+            Bit ``m & 7`` of ``bits[m >> 3]`` tells whether meter ``m`` has any. Five bits a meter in all, and
+            at the most eight bytes a supply: small, since it is read here and there.
         """
         if self._arrays is None:
             meter, device, priority = self.rows()
             order = np.lexsort((np.arange(len(meter)), priority, meter))
-            starts = np.zeros(len(self.has) + 1, dtype=np.int32)
-            np.cumsum(np.bincount(meter, minlength=len(self.has)), out=starts[1:])
-            self._arrays = starts, device[order], np.packbits(self.has, bitorder="little")
+            bits = np.packbits(self.has, bitorder="little")
+            starts = np.append(0, np.unique(meter, return_counts=True)[1].cumsum()).astype(np.int32)
+            before = np.cumsum(np.bitwise_count(bits), dtype=np.int32) - np.bitwise_count(bits)
+            self._arrays = before.astype(np.int32), starts, device[order], bits
         return self._arrays
 
     def rows(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:

@@ -129,7 +129,8 @@ def _held_by_backups(
     scratch = _scratch(len(tops), count)
     for at, (top, stop) in enumerate(tops):
         scratch.tops[2 * at], scratch.tops[2 * at + 1] = top, stop
-    found = _loop()(supplies, begin, count, scratch.fallen_at, len(tops), scratch.held_at)
+    own_feeds = len(tops) == 1 and not state.overrides and state.is_normal_at(tops[0][0])
+    found = _loop()(supplies, begin, count, scratch.fallen_at, len(tops), scratch.held_at, own_feeds)
     held = scratch.held[:count].copy() if found else None
     _free.append(scratch)
     return held

@@ -32,7 +32,17 @@ def _is_same_way(size: Integers, low: int, high: int) -> bool:
 
 
 @compiled
-def held_up(supplies: Any, begin: int, count: int, fallen_at: Any, tops: int, held_at: Any) -> int:
+def _ones(bits: int) -> int:
+    """Count the ones among eight bits."""
+    bits -= (bits >> 1) & 0x55
+    bits = (bits & 0x33) + ((bits >> 2) & 0x33)
+    return (bits + (bits >> 4)) & 0x0F
+
+
+@compiled
+def held_up(
+    supplies: Any, begin: int, count: int, fallen_at: Any, tops: int, held_at: Any, own_feeds: int
+) -> int:
     """Mark the meters that some supply outside the fallen places holds up; returns how many they are.
 
     What is far apart in memory is read by one short loop for all the meters before it is looked at one by
@@ -50,10 +60,13 @@ def held_up(supplies: Any, begin: int, count: int, fallen_at: Any, tops: int, he
         How many fall.
     held_at : address
         Of a byte for each step, written here.
+    own_feeds : int
+        Whether all meters stand at their own devices, below one device that falls, and normally stand in the
+        same tree: then nobody's own device need be looked at, for the way to it is that to what falls.
     """
-    size, position, normal, meter_at, meter_device, starts, devices, has = supplies_of(supplies)
+    size, position, normal, meter_at, meter_device, ranks, starts, devices, has = supplies_of(supplies)
     fallen, held = numbers_at(fallen_at, 2 * tops), bytes_at(held_at, count)
-    known = len(starts) - 1
+    known = 8 * len(has)
     meters = meter_at[begin : begin + count]
     steps, some = np.empty(count, dtype=np.int32), 0
     for step in range(len(meters)):
@@ -64,12 +77,15 @@ def held_up(supplies: Any, begin: int, count: int, fallen_at: Any, tops: int, he
     own, first, last, own_place, place, low, high = np.empty((7, some), dtype=np.int32)
     for at in range(some):
         meter = np.uint32(meters[steps[at]])
-        own[at], first[at], last[at] = meter_device[meter], starts[meter], starts[meter + np.uint32(1)]
+        byte = meter >> np.uint32(3)
+        rank = ranks[byte] + _ones(has[byte] & ((1 << (meter & np.uint32(7))) - 1))
+        first[at], last[at] = starts[rank], starts[rank + 1]
+        own[at] = -1 if own_feeds else meter_device[meter]
     for at in range(some):
         device = devices[first[at]]
         place[at], high[at] = position[device], normal[device]
         own_place[at] = position[own[at]] if own[at] >= 0 else -1
-        low[at] = normal[own[at]] if own[at] >= 0 else -1
+        low[at] = normal[own[at]] if own[at] >= 0 else fallen[0] if own_feeds else -1
         if own[at] == device:
             place[at] = -1
     found = 0

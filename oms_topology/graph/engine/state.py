@@ -182,9 +182,8 @@ class SupplyState:
         if known and edition and known[0] is edition and known[1][3] is meter_at:
             return known[2], known
         network = self.network
-        starts, devices, has = network.backups.arrays()
-        own = network.columns.meter_device
-        arrays = self.arena.size, self.position, self.normal.position, meter_at, own, starts, devices, has
+        standing = self.arena.size, self.position, self.normal.position, meter_at
+        arrays = (*standing, network.columns.meter_device, *network.backups.arrays())
         if known is not None and all(map(is_, known[1], arrays)):
             known = edition, arrays, *known[2:]
         else:
@@ -220,6 +219,10 @@ class SupplyState:
         """Give the place of a device, with supply or without; -1 for one that is gone."""
         at = self.places[device] if 0 <= device < len(self.places) else -1
         return -2 - at if at < -1 else at
+
+    def is_normal_at(self, place: int) -> bool:
+        """Tell whether the normal state shares the tree of a place."""
+        return self.normal.places[self.arena.device_at.item(place)] == place
 
     def feed(self, meter: int) -> int:
         """Give the device that a meter hangs on: its own, or the second supply that holds it up."""
