@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 DEFINED = """
     SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i
-    WHERE i.indrelid IN ('oms_meters'::regclass, 'network_feeder_meters'::regclass, 'network_substation_meters'::regclass)
+    WHERE i.indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
     UNION ALL
     SELECT k.conrelid::regclass || '.' || k.conname || ' ' || pg_get_constraintdef(k.oid) FROM pg_constraint k
-    WHERE k.conrelid IN ('oms_meters'::regclass, 'network_feeder_meters'::regclass, 'network_substation_meters'::regclass)
+    WHERE k.connamespace = 'public'::regnamespace AND k.contype = 'f'
     ORDER BY 1
-"""  # noqa: E501
+"""
 
 
 def defined(database: Database) -> list[str]:
@@ -66,6 +66,20 @@ def test_what_a_definition_does_not_tell_stays_and_a_key_that_does_not_hold_is_r
         connection.exec_driver_sql("UPDATE public.oms_meters SET feeder_id = gen_random_uuid()")
         with pytest.raises(IntegrityError):
             make_anew(connection, aside)
+
+
+def test_a_key_that_did_not_hold_before_stops_nothing(
+    town_factory: Callable[..., tuple[Database, Town]],
+) -> None:
+    database, _ = town_factory(n_meters=100)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.exec_driver_sql(
+            "UPDATE public.oms_meters SET feeder_id = gen_random_uuid() WHERE meter_no = 1"
+        )
+        aside = set_aside(connection, "oms_meters", ["feeder_id"], 100)
+        assert [sql.split()[:2] for sql in aside] == [["CREATE", "INDEX"]]
+        make_anew(connection, aside)
 
 
 def test_few_rows_are_written_as_always(town_factory: Callable[..., tuple[Database, Town]]) -> None:

@@ -85,13 +85,20 @@ FROM public.oms_meters m
 WHERE NOT EXISTS (SELECT FROM registry r WHERE r.meter_no = m.meter_no);
 ANALYZE known;
 
--- count: source_rows_linked
-UPDATE public.meters s
-SET oms_meter_id = m.id
+-- do: the meter of each row
+CREATE TEMP TABLE row_meter ON COMMIT DROP AS
+SELECT o.id, m.id AS oms_meter_id
 FROM onu_said o
 JOIN known k ON k.key = o.key
 JOIN public.oms_meters m ON m.meter_no = k.meter_no
-WHERE s.id = o.id AND o.key <> '' AND s.oms_meter_id IS DISTINCT FROM m.id;
+WHERE o.key <> '' AND o.oms_meter_id IS DISTINCT FROM m.id;
+ANALYZE row_meter;
+
+-- bulk: meters oms_meter_id
+SELECT count(*) FROM row_meter;
+
+-- count: source_rows_linked
+UPDATE public.meters s SET oms_meter_id = r.oms_meter_id FROM row_meter r WHERE s.id = r.id;
 
 -- finding: number_missing | Rows of the ONU service without a meter number. | Correct them there.
 SELECT s.id::text AS id FROM onu_said s WHERE s.key = '';

@@ -130,13 +130,20 @@ WHERE (x.rule IN ('registry_pair', 'asset_name', 'usage_point')
   AND NOT EXISTS (SELECT FROM oms_topology.meter_alias l WHERE l.kind = 'asset_mrid' AND l.name = x.key)
 ORDER BY x.key COLLATE "C";
 
--- count: assets_linked
-UPDATE public.kaifa_event_assets a
-SET meter_id = m.id
+-- do: the meter of each asset as it was named
+CREATE TEMP TABLE named_meter ON COMMIT DROP AS
+SELECT s.id, m.id AS meter_id
 FROM asset_said s
 JOIN asset_meter x ON x.key = s.key
 JOIN public.oms_meters m ON m.meter_no = x.meter_no
-WHERE a.id = s.id AND s.meter_id IS DISTINCT FROM m.id;
+WHERE s.meter_id IS DISTINCT FROM m.id;
+ANALYZE named_meter;
+
+-- bulk: kaifa_event_assets meter_id
+SELECT count(*) FROM named_meter;
+
+-- count: assets_linked
+UPDATE public.kaifa_event_assets a SET meter_id = n.meter_id FROM named_meter n WHERE a.id = n.id;
 
 -- do: the meter of each usage point: of the event's one asset, else the one that the registry has at it
 CREATE TEMP TABLE point_meter ON COMMIT DROP AS
@@ -150,6 +157,9 @@ LEFT JOIN (SELECT usage_point_mrid AS point, min(id::text)::uuid AS id FROM publ
            GROUP BY usage_point_mrid HAVING count(*) = 1) r ON m.id IS NULL AND r.point = u.point
 WHERE COALESCE(m.id, r.id) IS DISTINCT FROM u.meter_id AND COALESCE(m.id, r.id) IS NOT NULL;
 ANALYZE point_meter;
+
+-- bulk: kaifa_event_usage_points meter_id
+SELECT count(*) FROM point_meter;
 
 -- count: usage_points_linked
 UPDATE public.kaifa_event_usage_points u SET meter_id = p.meter_id FROM point_meter p WHERE u.id = p.id;
