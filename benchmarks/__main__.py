@@ -17,6 +17,7 @@ BENCHMARKS = (
     "benchmarks.events.throughput",
     "benchmarks.events.storm",
     "benchmarks.outages.accuracy",
+    "benchmarks.outages.course",
     "benchmarks.outages.speed",
     "benchmarks.outages.storm",
     "benchmarks.outages.worker",

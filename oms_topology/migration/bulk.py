@@ -27,8 +27,8 @@ _LOCK: Final = (
 )
 # No table is altered that has checks to be made when all is committed.
 _CHECK_NOW: Final = "SET CONSTRAINTS ALL IMMEDIATE"
-# What no definition tells (where it lies, what is said of it, its statistics) would be lost: those stay. So does a key
-# that does not hold, as it may where somebody loaded rows past it.
+# What no definition tells (where it lies, what is said of it, its statistics) would be lost: those stay.
+# So does a key that does not hold, as it may where somebody loaded rows past it.
 _INDEXES: Final = """
     SELECT format('DROP INDEX %%I.%%I', n.nspname, c.relname), pg_get_indexdef(c.oid), 'SELECT true'
     FROM pg_index i
@@ -54,7 +54,8 @@ _KEYS: Final = """
     FROM pg_constraint k
     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
     JOIN pg_attribute p ON p.attrelid = k.confrelid AND p.attnum = k.confkey[1]
-    WHERE k.contype = 'f' AND cardinality(k.conkey) = 1 AND (a.attname = ANY (%(columns)s::text[]) OR %(is_all)s)
+    WHERE k.contype = 'f' AND cardinality(k.conkey) = 1
+      AND (a.attname = ANY (%(columns)s::text[]) OR %(is_all)s)
       AND k.conrelid = format('public.%%I', %(table)s::text)::regclass
       AND obj_description(k.oid, 'pg_constraint') IS NULL
       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgenabled <> 'O')

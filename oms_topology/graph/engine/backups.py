@@ -100,8 +100,8 @@ class Backups:
         Returns
         -------
         ranks, starts, devices : int32 arrays
-            Of the ``k``-th meter that has any they are ``devices[starts[k]:starts[k + 1]]``; before the meters
-            of byte ``b`` of the bits come ``ranks[b]`` that have.
+            Of the ``k``-th meter that has any they are ``devices[starts[k]:starts[k + 1]]``; before the
+            meters of byte ``b`` of the bits come ``ranks[b]`` that have.
         bits : uint8 array
             Bit ``m & 7`` of ``bits[m >> 3]`` tells whether meter ``m`` has any. Five bits a meter in all, and
             at the most eight bytes a supply: small, since it is read here and there.
