@@ -125,7 +125,7 @@ class Trial:
                 member.kill()
 
 
-def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60, what: str = "it") -> None:
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 120, what: str = "it") -> None:
     """Wait for something to become true; fail when it does not."""
     until = time.monotonic() + timeout_s
     while not condition():

@@ -92,11 +92,11 @@ END $$;
 -- sound time, or gives way to what is older (an old service's "off").
 CREATE FUNCTION oms_topology.record_round(p_said oms_topology.meter_said[], OUT late integer[], OUT late_heard integer[])
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off
-SET oms_topology.logs_status = 'on' AS $$
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     ids text := oms_topology.id_prefix();
 BEGIN
+    PERFORM set_config('oms_topology.logs_status', 'on', true);
     WITH target AS MATERIALIZED (
         SELECT w.*, m.id, m.power_status AS power_before, m.communication_status AS communication_before,
                COALESCE(w.power_status IS NOT NULL AND w.is_sound AND NOT (w.source = 'system' AND w.power_status = 'off')
@@ -151,6 +151,7 @@ BEGIN
     SELECT COALESCE(array_agg(t.meter_no) FILTER (WHERE t.power_status IS NOT NULL AND NOT t.sets_power), '{}'),
            COALESCE(array_agg(t.meter_no) FILTER (WHERE t.communication_status IS NOT NULL AND NOT t.sets_communication), '{}')
     INTO late, late_heard FROM target t;
+    PERFORM set_config('oms_topology.logs_status', 'off', true);
 END $$;
 
 -- The reports about reaching each meter that stand: of several at one instant the most reliable source's,

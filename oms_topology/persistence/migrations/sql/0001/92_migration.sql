@@ -160,10 +160,13 @@ BEGIN
     ANALYZE past_report;
     CREATE TEMP TABLE plain_meter AS SELECT * FROM oms_topology.meters_told_plainly();
     ANALYZE plain_meter;
+    -- What is taken over is no news to the worker of 77_inference.sql.
+    PERFORM set_config('oms_topology.is_history', 'on', true);
     INSERT INTO oms_topology.meter_report
         (meter_no, occurred_at, power_status, communication_status, source, source_event_id, signal_no)
     SELECT p.meter_no, p.occurred_at, p.power_status, p.communication_status, p.source, p.source_event_id, p.signal_no
     FROM past_report p ORDER BY p.meter_no, p.occurred_at, p.signal_no;
+    PERFORM set_config('oms_topology.is_history', 'off', true);
     PERFORM set_config('oms_topology.logs_status', 'on', true);
     PERFORM oms_topology.record_plain_reports();
     SELECT array_agg(DISTINCT p.meter_no) FILTER (WHERE p.communication_status IS NOT NULL) AS heard,

@@ -62,6 +62,3 @@ CREATE TRIGGER oms_topology_leave_outages BEFORE DELETE ON public.network_feeder
     FOR EACH ROW EXECUTE FUNCTION oms_topology.leave_outages();
 CREATE TRIGGER oms_topology_leave_outages BEFORE DELETE ON public.network_distribution_points
     FOR EACH ROW EXECUTE FUNCTION oms_topology.leave_outages();
-
--- What the migration takes over is no news to the worker of 77_inference.sql.
-ALTER FUNCTION oms_topology.record_past_reports() SET oms_topology.is_history = 'on';
