@@ -191,8 +191,8 @@ def all_rows(database: Database) -> dict[str, list[str]]:
             UNION ALL SELECT id::text, 'outage ' || event_id FROM oms_outage_events
             UNION ALL SELECT outage_event_id::text, 'withdrawn outage ' || (outage ->> 'event_id')
                       FROM oms_topology.outage_revision
-            UNION ALL SELECT record_id, 'event ' || source_event_id || ' ' || content_hash
-                      FROM oms_topology.signal WHERE record_id IS NOT NULL
+            UNION ALL SELECT record_id, min('event ' || source_event_id || ' ' || content_hash)
+                      FROM oms_topology.signal WHERE record_id IS NOT NULL GROUP BY record_id
             """
         )  # type: ignore[arg-type]
     )
