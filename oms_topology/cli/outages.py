@@ -8,6 +8,7 @@ import typer
 
 from oms_topology.cli.common import DatabaseOption, JsonOption, emit_json, opened, screen, subcommands
 from oms_topology.cli.inferring import infer
+from oms_topology.cli.learning import learn
 from oms_topology.cli.notifying import notify
 from oms_topology.cli.outage_deciding import assign, cancel, confirm, estimate, plan, restore
 from oms_topology.cli.outage_explaining import explain
@@ -26,6 +27,7 @@ __all__ = ["commands"]
 commands = subcommands("Outages: list them, show or explain one, decide about it.")
 commands.command("infer")(infer)
 commands.command("notify")(notify)
+commands.command("learn")(learn)
 commands.command()(explain)
 for _decision in (confirm, assign, restore, cancel, estimate, plan):
     commands.command()(_decision)

@@ -21,6 +21,7 @@ from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
 from oms_topology.service.concluding import AreaCache, due_after, wanted_outages, withdrawal_reasons
 from oms_topology.service.consumers.backoff import Backoff
+from oms_topology.service.estimating import estimate_restorations
 from oms_topology.service.following import followed
 from oms_topology.service.storm_watch import StormWatch
 
@@ -41,6 +42,8 @@ _MOST_TREES: Final = 64
 _MOST_CONFLICTS: Final = 20
 _LOOK_S: Final = 1.0
 _LATER: Final = timedelta(minutes=5)
+_ESTIMATE_EVERY_S: Final = 60.0
+_ESTIMATE_IN_STORM_EVERY_S: Final = 600.0
 
 
 class OutageWorker:
@@ -87,6 +90,7 @@ class OutageWorker:
         self._storm = StormWatch(self._database.engine, now=self._clock)
         self._topology: Topology | None = None
         self._trees: dict[int, AreaCache] = {}
+        self._next_estimates_s = 0.0
 
     def drain(self) -> int:
         """Judge every supply tree about which something new was said, or that is due.
@@ -126,12 +130,14 @@ class OutageWorker:
         Notes
         -----
         Whoever records something rings; a ring that is lost, and what falls due by the clock, costs a second
-        at the most. While the database is away it is waited for.
+        at the most. While the database is away it is waited for. Estimates of restoration are renewed every
+        minute, in a storm every ten.
         """
         backoff = Backoff()
         while not stop.is_set():
             try:
                 self._work_at_pace(stop)
+                self._estimate_when_due()
             except OmsTopologyError as error:
                 if not error.is_transient:
                     raise
@@ -153,6 +159,13 @@ class OutageWorker:
         _, taken = self._judge_due(most, is_once=True)
         if taken < most:
             stop.wait(pace.pause.total_seconds())
+
+    def _estimate_when_due(self) -> None:
+        if time.monotonic() < self._next_estimates_s:
+            return
+        estimate_restorations(self._database, at=self._clock())
+        pause_s = _ESTIMATE_IN_STORM_EVERY_S if self._storm.is_storm else _ESTIMATE_EVERY_S
+        self._next_estimates_s = time.monotonic() + pause_s
 
     def close(self) -> None:
         """Give back the connections; a database that was handed in stays open."""

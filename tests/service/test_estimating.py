@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from oms_topology.service.estimating import estimate_restorations
+from oms_topology.service.outage_worker import OutageWorker
 from tests.acceptance.scada_grid import Grid, at, event
+from tests.service.consumers.members import wait_until
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -125,3 +128,18 @@ def test_storms_and_causes_are_told_apart(grid: Grid) -> None:
         since=at(-9999),
     )
     assert found == [("feeder", "protection trip", 3, False), ("feeder", "tree on the line", 3, True)]
+
+
+def test_a_worker_that_follows_estimates_too(grid: Grid) -> None:
+    for day, minutes in enumerate((30, 60, 90, 120, 150), 1):
+        remember(grid, minutes, day=day)
+    outage, stop = trip(grid, 0), Event()
+    with OutageWorker(grid.database, clock=lambda: at(1)) as worker:
+        following = Thread(target=worker.run, args=(stop,))
+        following.start()
+        try:
+            wait_until(lambda: written(grid, outage) != NOTHING, what="an estimate")
+        finally:
+            stop.set()
+            following.join()
+    assert written(grid, outage)[0] > at(1)
