@@ -458,9 +458,9 @@ BEGIN
         UPDATE oms_topology.device_state
         SET segment_no = NULL, position_no = NULL, last_position_no = NULL, depth = NULL WHERE device_no = ANY (lost);
     END IF;
-    -- Whoever has one of these in hand is waited for, and then read: a mark set meanwhile is not lost.
-    PERFORM FROM public.oms_meters WHERE supply_is_stale ORDER BY meter_no FOR NO KEY UPDATE;
-    SELECT array_agg(meter_no) INTO stale FROM public.oms_meters WHERE supply_is_stale;
+    -- Whoever has one of these in hand is waited for, and only what is locked is placed: a mark set meanwhile is not lost.
+    WITH locked AS (SELECT meter_no FROM public.oms_meters WHERE supply_is_stale ORDER BY meter_no FOR NO KEY UPDATE)
+    SELECT array_agg(meter_no) INTO stale FROM locked;
     IF stale IS NOT NULL THEN
         touched := touched || oms_topology.place_meters(stale);
     END IF;
