@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import TESTED_MAJORS, LiveServer, installations, live_server, missing
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from oms_topology.persistence.database import Database
+
+# The first example of a fresh machine waits until loops are compiled: time decides no test.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 # A program of its own, which needs the extra fuzz.
 collect_ignore = ["properties/fuzz_parsers.py"]
