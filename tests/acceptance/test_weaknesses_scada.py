@@ -14,7 +14,10 @@ from oms_topology import Pipeline, Topology
 from tests.acceptance.scada_grid import NOON, Grid, at, event, payload_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from oms_topology.persistence.database import Database
+    from tests.servers import LiveServer
 
 F1_METERS = ["M1", "M2", "M3", "M4", "M5"]
 
@@ -584,8 +587,9 @@ def test_w32_a_meter_that_reported_its_own_loss_stays_off_until_it_reports_power
 # -- 33, 34: cost
 
 
-@pytest.fixture
-def large(database: Database) -> Grid:
+@pytest.fixture(scope="module")
+def large_registry(pg_server: LiveServer) -> Iterator[Database]:
+    database = pg_server.create(upgraded=True)
     grid = Grid(database, "SS1 > F1 > DP1; SS1 > F2 > DP2; SS2 > F3 > DP3")
     for dp, prefix, count in (("DP1", "MA", 40), ("DP2", "MB", 1000), ("DP3", "MC", 20_000)):
         grid.rows(
@@ -595,7 +599,16 @@ def large(database: Database) -> Grid:
         )  # fmt: skip
     grid.rows("SELECT oms_topology.settle()")
     grid.rows("ANALYZE")
-    return grid
+    database.close()
+    yield database
+    pg_server.drop(database)
+
+
+@pytest.fixture
+def large(pg_server: LiveServer, large_registry: Database) -> Iterator[Grid]:
+    database = pg_server.create(like=large_registry)
+    yield Grid(database, network="")
+    pg_server.drop(database)
 
 
 def cost(grid: Grid, message: dict[str, Any]) -> dict[str, Any]:

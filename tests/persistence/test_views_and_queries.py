@@ -11,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
 
     from oms_topology.persistence.database import Database
+    from tests.servers import LiveServer
 
 VIEW_COLUMNS = {
     "network_substations_with_meters": "id substation_id name location_lat location_lng status total_meters"
@@ -34,6 +37,10 @@ VIEW_COLUMNS = {
 @pytest.fixture
 def grid(database: Database) -> Database:
     """Two substations, a feeder each; SS1 has on, off, unknown, unset, inactive and unmapped meters."""
+    return fill(database)
+
+
+def fill(database: Database) -> Database:
     with database.engine.begin() as connection:
         connection.exec_driver_sql(
             """
@@ -140,10 +147,11 @@ def test_meters_of_a_device_are_the_mapped_active_ones(grid: Database) -> None:
         assert rows(grid, f"SELECT * FROM {function}(%s)", "no such code") == []
 
 
-@pytest.fixture
-def registry(grid: Database) -> Database:
-    """The grid in a registry of 20,000 further meters under 200 substations."""
-    with grid.engine.begin() as connection:
+@pytest.fixture(scope="module")
+def registry(pg_server: LiveServer) -> Iterator[Database]:
+    """The grid in a registry of 20,000 further meters under 200 substations; to be read only."""
+    database = fill(pg_server.create(upgraded=True))
+    with database.engine.begin() as connection:
         connection.exec_driver_sql(
             """
             INSERT INTO network_substations (id, substation_id, name)
@@ -165,7 +173,8 @@ def registry(grid: Database) -> Database:
             ANALYZE;
             """
         )
-    return grid
+    yield database
+    pg_server.drop(database)
 
 
 def scanned_whole(connection: Connection, query: str) -> set[str]:
