@@ -31,18 +31,16 @@ __all__ = [
 
 _OUTAGE = """
     SELECT e.event_id, e.id::text AS outage_event_id, e.event_type, e.status, e.severity,
-           e.confidence_score AS confidence, replace(d.kind, '_', ' ') AS device_kind, d.code AS device_code,
+           e.confidence_score AS confidence, replace(b.kind, '_', ' ') AS device_kind, b.code AS device_code,
            e.affected_customers_count AS affected_customers,
-           COALESCE(oms_topology.critical_meters(d.device_no), 0) AS critical_meters,
+           COALESCE(oms_topology.outage_critical_meters(e.id), 0) AS critical_meters,
            e.first_detected_at AS started_at, e.estimated_restoration_time AS estimated_at,
            t.earliest_at, t.latest_at, t.basis AS estimate_basis, e.actual_restoration_time AS restored_at,
-           (SELECT count(*) FROM public.oms_meters m
-            WHERE m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
-              AND m.power_status = 'off') AS dark_meters
+           (SELECT count(*) FROM oms_topology.outage_meters(e.id) x
+            JOIN public.oms_meters m ON m.meter_no = x.meter_no AND m.power_status = 'off') AS dark_meters
     FROM public.oms_outage_events e
     LEFT JOIN oms_topology.outage_estimate t ON t.outage_event_id = e.id
-    LEFT JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
-    LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+    LEFT JOIN oms_topology.outage_blame b ON b.outage_event_id = e.id
 """
 _IS_OPEN = "e.status IN ('detected', 'confirmed', 'in_progress')"
 _OUTAGES = (
@@ -50,7 +48,7 @@ _OUTAGES = (
     + f"""
     WHERE %(closed)s OR {_IS_OPEN}
     ORDER BY {_IS_OPEN} DESC,
-             CASE WHEN {_IS_OPEN} THEN oms_topology.critical_meters(d.device_no) > 0 ELSE false END DESC,
+             CASE WHEN {_IS_OPEN} THEN oms_topology.outage_critical_meters(e.id) > 0 ELSE false END DESC,
              e.first_detected_at DESC, e.event_id LIMIT %(limit)s
     """
 )
@@ -66,11 +64,6 @@ _TIMELINE = """
     WHERE outage_event_id = %(id)s::uuid ORDER BY "timestamp", id
 """
 _DARK = """
-    WITH below AS (
-        SELECT d.segment_no, d.position_no, d.last_position_no
-        FROM oms_topology.outage_device o JOIN oms_topology.device d ON d.device_no = o.device_no
-        WHERE o.outage_event_id = %(outage)s::uuid
-    )
     SELECT m.meter_number, c.customer_id, p.dp_id AS distribution_point, f.feeder_id AS feeder,
            m.last_power_change AS since
     FROM public.oms_meters m
@@ -79,8 +72,7 @@ _DARK = """
     LEFT JOIN public.network_feeders f ON f.id = m.feeder_id
     WHERE m.power_status = 'off' AND m.status = 'active'
       AND (%(outage)s::uuid IS NULL
-           OR EXISTS (SELECT FROM below b WHERE b.segment_no = m.segment_no
-                                            AND m.position_no BETWEEN b.position_no AND b.last_position_no))
+           OR m.meter_no IN (SELECT x.meter_no FROM oms_topology.outage_meters(%(outage)s::uuid) x))
     ORDER BY m.segment_no, m.position_no, m.meter_no
 """
 _DARK_BY_POINT = """
@@ -117,11 +109,11 @@ class OutageRow:
     confidence : Decimal or None
         From 0 to 1, rounded down.
     device_kind, device_code : str or None
-        The device it blames; None for an outage that an older service wrote.
+        The device it blames, or the ``meter`` by its number; None for an outage that an older service wrote.
     affected_customers : int
         Distinct customers who lost supply with the device.
     critical_meters : int
-        Meters of critical customers below the device.
+        Meters of critical customers at or below the device.
     started_at, restored_at : aware datetime, UTC
         ``restored_at`` is None while it is open.
     estimated_at, earliest_at, latest_at : aware datetime or None
@@ -129,7 +121,7 @@ class OutageRow:
     estimate_basis : str or None
         What the estimate rests on; None for one that another service wrote.
     dark_meters : int
-        Meters below the device without power now.
+        Meters at or below the device without power now.
     """
 
     event_id: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oms_topology import Pipeline
+from oms_topology.persistence.records import outage_detail, outage_rows
 from oms_topology.service.outage_worker import OutageWorker
 from tests.acceptance.scada_grid import Grid, at, event
 
@@ -355,3 +356,32 @@ def test_a_storm_changes_the_pace_and_nothing_that_is_concluded(
         ends.append(town.outages())
         town.close()
     assert ends[0] == ends[1] != []
+
+
+def test_a_meter_out_alone_is_named_shown_and_led_by_people_like_any_device(town: Town) -> None:
+    town.rows("INSERT INTO oms_customers (customer_id, phone, address) VALUES ('C7', '1', 'Street')")
+    town.rows("UPDATE oms_meters SET customer_id = (SELECT id FROM oms_customers) WHERE meter_number = 'M7'")
+    town.rows(
+        "UPDATE network_substation_meters SET priority = 1"
+        " WHERE meter_id = (SELECT id FROM oms_meters WHERE meter_number = 'M7')"
+    )
+    for number in range(1, 46):
+        if number != 7:
+            town.gasp(f"M{number}", 1.5, back=True)
+    town.gasp("M7", 2)
+    town.call("M7", 4)
+    assert [row[:2] for row in town.outages()] == [("M7", "detected")]
+    (listed,) = outage_rows(town.database.engine)
+    assert (listed.device_kind, listed.device_code, listed.dark_meters) == ("meter", "M7", 1)
+    assert (listed.critical_meters, listed.affected_customers) == (1, 1)
+    detail = outage_detail(town.database.engine, listed.event_id)
+    assert [(meter.meter_number, meter.customer_id) for meter in detail.dark] == [("M7", "C7")]
+    assert town.column(
+        "SELECT meter_number FROM oms_topology.still_dark(:id)", id=listed.outage_event_id
+    ) == ["M7"]
+    desk = town.database.operator("anna")
+    desk.confirm(listed.event_id)
+    desk.assign(listed.event_id, crew_id="K1", assignment_type="repair")
+    town.gasp("M7", 30, back=True)
+    assert [row[1] for row in town.outages()] == ["cleared"]
+    assert town.column("SELECT kind FROM oms_topology.outage_blame") == ["meter"]

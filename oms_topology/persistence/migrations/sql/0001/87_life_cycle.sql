@@ -63,6 +63,28 @@ SELECT r.revision_no, r.outage_event_id, r.outage ->> 'event_id' AS event_id,
 FROM oms_topology.outage_revision r;
 COMMENT ON VIEW oms_topology.withdrawn_outage IS 'Outages that later signals withdrew, each with the one in its place.';
 
+-- What an outage blames: a device, or the one meter that is out alone.
+CREATE VIEW oms_topology.outage_blame AS
+SELECT o.outage_event_id, COALESCE(d.kind, 'meter') AS kind, COALESCE(d.code, m.meter_number::text) AS code,
+       COALESCE(d.segment_no, m.segment_no) AS segment_no
+FROM oms_topology.outage_device o
+LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no;
+COMMENT ON VIEW oms_topology.outage_blame IS
+    'What each outage blames, by kind and code: a device, or a single meter by its number (NULL once it is deleted).';
+
+-- The meters at or below what an outage blames, each by what feeds it now.
+CREATE FUNCTION oms_topology.outage_meters(p_outage_id uuid) RETURNS TABLE (meter_no integer)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT m.meter_no
+    FROM oms_topology.outage_device o
+    JOIN oms_topology.device d ON d.device_no = o.device_no
+    JOIN public.oms_meters m ON m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
+    WHERE o.outage_event_id = p_outage_id
+    UNION ALL
+    SELECT o.meter_no FROM oms_topology.outage_device o WHERE o.outage_event_id = p_outage_id AND o.meter_no IS NOT NULL
+$$;
+
 -- Locks an outage against everybody who writes it: its supply tree first, as reports do, then its row.
 CREATE FUNCTION oms_topology.lock_outage(p_outage_id uuid) RETURNS public.oms_outage_events
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -71,9 +93,7 @@ DECLARE
     locked  public.oms_outage_events;
 BEGIN
     PERFORM oms_topology.settle();
-    SELECT d.segment_no INTO segment
-    FROM oms_topology.outage_device o JOIN oms_topology.device d ON d.device_no = o.device_no
-    WHERE o.outage_event_id = p_outage_id;
+    SELECT b.segment_no INTO segment FROM oms_topology.outage_blame b WHERE b.outage_event_id = p_outage_id;
     PERFORM oms_topology.lock_segments(segment);
     SELECT * INTO locked FROM public.oms_outage_events WHERE id = p_outage_id FOR NO KEY UPDATE;
     RETURN locked;
@@ -371,7 +391,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT min(s.priority) FROM public.network_substation_meters s WHERE s.meter_id = p_meter_id
 $$;
 
--- The meters below an outage's device whose own newest report says that they have no power, critical ones first:
+-- The meters at or below what an outage blames whose own newest report says that they have no power, critical ones first:
 -- whom to call or visit before an outage is taken for over.
 CREATE FUNCTION oms_topology.still_dark(p_outage_id uuid)
 RETURNS TABLE (meter_number text, customer_id text, criticality integer, distribution_point text, feeder text, since timestamptz)
@@ -381,8 +401,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         FROM oms_topology.outage_device o JOIN oms_topology.device d ON d.device_no = o.device_no
         WHERE o.outage_event_id = p_outage_id
     ), below AS (
-        SELECT m.meter_no FROM device d
-        JOIN public.oms_meters m ON m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
+        SELECT x.meter_no FROM oms_topology.outage_meters(p_outage_id) x
         UNION
         SELECT a.meter_no FROM device d
         JOIN oms_topology.alternate_supply a
@@ -398,14 +417,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY 3 NULLS LAST, m.own_power_at, m.meter_number COLLATE "C"
 $$;
 
--- How many meters below a device belong to critical customers.
-CREATE FUNCTION oms_topology.critical_meters(p_device_no integer) RETURNS integer
+-- How many meters at or below what an outage blames belong to critical customers.
+CREATE FUNCTION oms_topology.outage_critical_meters(p_outage_id uuid) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT count(*)::integer
-    FROM oms_topology.device d
-    JOIN public.oms_meters m ON m.segment_no = d.segment_no AND m.position_no BETWEEN d.position_no AND d.last_position_no
-    WHERE d.device_no = p_device_no AND m.status = 'active'
-      AND EXISTS (SELECT FROM public.network_substation_meters s WHERE s.meter_id = m.id AND s.priority = 1)
+    FROM oms_topology.outage_meters(p_outage_id) x
+    JOIN public.oms_meters m ON m.meter_no = x.meter_no AND m.status = 'active'
+    WHERE EXISTS (SELECT FROM public.network_substation_meters s WHERE s.meter_id = m.id AND s.priority = 1)
 $$;
 
 -- What the first report behind an outage gave as its reason; NULL where none did.
@@ -433,11 +451,10 @@ CREATE FUNCTION oms_topology.past_outages(p_since timestamptz, p_limit integer)
 RETURNS TABLE (outage_event_id uuid, device_kind text, cause text, customers integer, is_storm boolean,
                started_at timestamptz, ended_at timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT e.id, d.kind, oms_topology.outage_cause(e.id), COALESCE(e.affected_customers_count, 0),
+    SELECT e.id, b.kind, oms_topology.outage_cause(e.id), COALESCE(e.affected_customers_count, 0),
            oms_topology.was_storm(e.first_detected_at), e.first_detected_at, e.actual_restoration_time
     FROM public.oms_outage_events e
-    LEFT JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
-    LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+    LEFT JOIN oms_topology.outage_blame b ON b.outage_event_id = e.id
     WHERE e.status IN ('restored', 'cleared') AND e.event_type = 'outage'
       AND e.actual_restoration_time > e.first_detected_at AND e.first_detected_at >= p_since
     ORDER BY e.first_detected_at DESC, e.event_id LIMIT p_limit
@@ -448,7 +465,7 @@ CREATE FUNCTION oms_topology.outages_to_estimate()
 RETURNS TABLE (outage_event_id uuid, device_kind text, cause text, customers integer, is_storm boolean,
                started_at timestamptz, planned_until timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT e.id, d.kind, oms_topology.outage_cause(e.id), COALESCE(e.affected_customers_count, 0),
+    SELECT e.id, CASE WHEN o.meter_no IS NOT NULL THEN 'meter' ELSE d.kind END, oms_topology.outage_cause(e.id), COALESCE(e.affected_customers_count, 0),
            oms_topology.was_storm(e.first_detected_at), e.first_detected_at,
            (SELECT max(p.ends_at) FROM oms_topology.planned_interval p
             JOIN oms_topology.device u ON u.device_no = p.device_no
