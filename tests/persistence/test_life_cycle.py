@@ -73,8 +73,12 @@ def test_an_outage_is_confirmed_assigned_and_restored(grid: Grid, desk: Operator
         ("restored", "restored"),
     ]
     assert grid.rows(
-        "SELECT crew_id, assignment_type, status, assigned_at FROM oms_crew_assignments ORDER BY assigned_at"
-    ) == [("CREW-4", "repair", "assigned", at(3)), ("CREW-5", "survey", "assigned", at(4))]
+        "SELECT crew_id, assignment_type, status, assigned_at, completed_at FROM oms_crew_assignments"
+        " ORDER BY assigned_at"
+    ) == [
+        ("CREW-4", "repair", "completed", at(3), at(30)),
+        ("CREW-5", "survey", "completed", at(4), at(30)),
+    ]
     assert (
         grid.value("SELECT description FROM oms_event_timeline WHERE event_type = 'confirmed'")
         == "Confirmed by OP7: Seen from the gate."
@@ -83,6 +87,25 @@ def test_an_outage_is_confirmed_assigned_and_restored(grid: Grid, desk: Operator
         grid.value("SELECT metadata ->> 'operator_id' FROM oms_event_timeline WHERE event_type = 'restored'")
         == "OP7"
     )
+
+
+@pytest.mark.parametrize(("ended", "left"), [("cancel", "cancelled"), ("clear", "completed")])
+def test_crews_are_released_once_there_is_nothing_left_to_do(
+    grid: Grid, desk: Operator, ended: str, left: str
+) -> None:
+    outage = trip(grid)
+    desk.assign(outage, "CREW-4", at=at(3))
+    desk.assign(outage, "CREW-5", at=at(4))
+    grid.rows("UPDATE oms_crew_assignments SET status = 'declined' WHERE crew_id = 'CREW-5'")
+    if ended == "cancel":
+        desk.cancel(outage, "A test of the alarm.", at=at(9))
+    else:
+        grid.through_sql(event(feeder="F1", minute=9, alarm="Energized"))
+        assert grid.column("SELECT count(*) FROM oms_crew_assignments WHERE completed_at IS NOT NULL") == [0]
+        grid.rows("UPDATE oms_outage_events SET status = 'cleared'")
+    assert grid.rows(
+        "SELECT crew_id, status, completed_at IS NOT NULL FROM oms_crew_assignments ORDER BY crew_id"
+    ) == [("CREW-4", left, True), ("CREW-5", "declined", False)]
 
 
 def decide(desk: Operator, action: str, outage: str, **more: Any) -> Decision:

@@ -385,3 +385,4 @@ def test_a_meter_out_alone_is_named_shown_and_led_by_people_like_any_device(town
     town.gasp("M7", 30, back=True)
     assert [row[1] for row in town.outages()] == ["cleared"]
     assert town.column("SELECT kind FROM oms_topology.outage_blame") == ["meter"]
+    assert town.column("SELECT status FROM oms_crew_assignments") == ["completed"]

@@ -152,6 +152,25 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM public.oms_outage_events e WHERE e.id = p_decision.outage_event_id
 $$;
 
+-- The crews of an outage that is over have nothing left to do there.
+CREATE FUNCTION oms_topology.release_crews(p_outage_id uuid, p_status text, p_at timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE public.oms_crew_assignments SET status = p_status, completed_at = GREATEST(p_at, assigned_at)
+    WHERE outage_event_id = p_outage_id AND completed_at IS NULL
+      AND lower(status) NOT IN ('completed', 'cancelled', 'declined')
+$$;
+
+-- Evidence that supply is back may turn out wrong, so crews stay until the meters have confirmed it.
+CREATE FUNCTION oms_topology.release_crews_of_cleared() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM oms_topology.release_crews(NEW.id, 'completed', clock_timestamp());
+    RETURN NULL;
+END $$;
+CREATE TRIGGER oms_topology_release_crews AFTER UPDATE OF status ON public.oms_outage_events
+    FOR EACH ROW WHEN (NEW.status = 'cleared' AND OLD.status <> 'cleared')
+    EXECUTE FUNCTION oms_topology.release_crews_of_cleared();
+
 -- Ends an outage as people said, and lets what it covered and is still dead stand for itself.
 CREATE FUNCTION oms_topology.end_by_decision(p_decision oms_topology.outage_decision) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -173,6 +192,8 @@ BEGIN
             ELSE e.event_type END,
         last_updated_at = clock_timestamp()
     WHERE e.id = p_decision.outage_event_id;
+    PERFORM oms_topology.release_crews(
+        p_decision.outage_event_id, CASE p_decision.action WHEN 'restore' THEN 'completed' ELSE 'cancelled' END, p_decision.at);
     IF ending.device_no IS NOT NULL THEN
         SELECT * INTO STRICT device FROM oms_topology.device WHERE device_no = ending.device_no;
         PERFORM oms_topology.revise_outages(device, NULL);
