@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from oms_topology.model import DeviceReference
     from oms_topology.persistence.evidence import TreeEvidence
 
-__all__ = ["WantedOutage", "WantedSource", "outage_code", "set_due", "write_conclusions"]
+__all__ = ["WantedOutage", "WantedSource", "clear_verified", "outage_code", "set_due", "write_conclusions"]
 
 _CONCLUDE = text(
     """
@@ -28,6 +28,7 @@ _CONCLUDE = text(
     """
 )
 _DUE = text("SELECT oms_topology.set_inference_due(:segment_no, :first_at, :due_at)")
+_CLEAR = text("SELECT oms_topology.clear_verified(:at)")
 
 
 class WantedSource(TypedDict):
@@ -126,6 +127,11 @@ def set_due(
 ) -> None:
     """Set when a tree is to be judged again, for reports from ``first_at`` on; None for not by itself."""
     connection.execute(_DUE, {"segment_no": segment_no, "first_at": first_at, "due_at": due_at})
+
+
+def clear_verified(connection: Connection, *, at: datetime) -> int:
+    """Clear outages that were over a day ago or more and that meters have verified since; gives how many."""
+    return int(connection.execute(_CLEAR, {"at": at}).scalar_one())
 
 
 def outage_code(device: DeviceReference, started_at: datetime) -> str:

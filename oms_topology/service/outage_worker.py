@@ -13,7 +13,7 @@ from oms_topology.outages.assessing import KnownEquipment
 from oms_topology.outages.course import course_of
 from oms_topology.outages.forest import SupplyForest
 from oms_topology.outages.rates import EvidenceRates
-from oms_topology.persistence.conclusions import set_due, write_conclusions
+from oms_topology.persistence.conclusions import clear_verified, set_due, write_conclusions
 from oms_topology.persistence.database import Database, translated_errors
 from oms_topology.persistence.evidence import collectors_of, read_evidence, read_rates, take_work
 from oms_topology.persistence.inference_bell import InferenceBell
@@ -106,7 +106,9 @@ class OutageWorker:
         StoreUnavailableError, ConflictError
             The rest waits in the queue; the same call may work later.
         """
-        return self._judge_due(self._batch)[0]
+        judged, _ = self._judge_due(self._batch)
+        self._clear_verified()
+        return judged
 
     def _judge_due(self, most: int, *, is_once: bool = False) -> tuple[int, int]:
         """Judge what is due, taking up so many rows at a time, or once; gives trees judged, rows taken."""
@@ -130,8 +132,8 @@ class OutageWorker:
         Notes
         -----
         Whoever records something rings; a ring that is lost, and what falls due by the clock, costs a second
-        at the most. While the database is away it is waited for. Estimates of restoration are renewed every
-        minute, in a storm every ten.
+        at the most. While the database is away it is waited for. Estimates of restoration are renewed, and
+        outages of the past that meters have verified are cleared, every minute, in a storm every ten.
         """
         backoff = Backoff()
         while not stop.is_set():
@@ -152,7 +154,7 @@ class OutageWorker:
         """Do what waits at once; in a storm let more gather, and judge a tree once for many reports."""
         pace = self._storm.pace()
         if not self._storm.is_storm:
-            self.drain()
+            self._judge_due(self._batch)
             self._bell.wait(_LOOK_S)
             return
         most = max(self._batch, pace.batch_size)
@@ -163,9 +165,14 @@ class OutageWorker:
     def _estimate_when_due(self) -> None:
         if time.monotonic() < self._next_estimates_s:
             return
+        self._clear_verified()
         estimate_restorations(self._database, at=self._clock())
         pause_s = _ESTIMATE_IN_STORM_EVERY_S if self._storm.is_storm else _ESTIMATE_EVERY_S
         self._next_estimates_s = time.monotonic() + pause_s
+
+    def _clear_verified(self) -> None:
+        with translated_errors(), self._database.engine.begin() as connection:
+            clear_verified(connection, at=self._clock())
 
     def close(self) -> None:
         """Give back the connections; a database that was handed in stays open."""

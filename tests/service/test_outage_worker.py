@@ -386,3 +386,20 @@ def test_a_meter_out_alone_is_named_shown_and_led_by_people_like_any_device(town
     assert [row[1] for row in town.outages()] == ["cleared"]
     assert town.column("SELECT kind FROM oms_topology.outage_blame") == ["meter"]
     assert town.column("SELECT status FROM oms_crew_assignments") == ["completed"]
+
+
+def test_what_meters_verify_days_later_is_cleared_and_what_nobody_verifies_is_not(town: Town) -> None:
+    day = 24 * 60
+    for feeder in ("F1", "F3"):
+        town.through_sql(event(feeder=feeder, minute=2))
+        town.through_sql(event(feeder=feeder, alarm="Energized", minute=30))
+    town.worker.drain()
+    town.now = at(2 * day)  # by now nothing is waited for
+    assert [row[:2] for row in town.outages()] == [("F1", "restored"), ("F3", "restored")]
+    town.now = at(4 * day)
+    town.gasp("M3", 3 * day, back=True)
+    assert [row[:2] for row in town.outages()] == [("F1", "cleared"), ("F3", "restored")]
+    assert town.rows(
+        "SELECT description, \"timestamp\" FROM oms_event_timeline WHERE event_type = 'cleared'"
+    ) == [("Every meter that lost supply has been heard again.", at(3 * day))]
+    assert town.rows(OUTAGES) == town.outages()

@@ -360,3 +360,32 @@ BEGIN
           ORDER BY e.id, own.outage_event_id) d;
     RETURN ids;
 END $$;
+
+-- Clears what has been over for more than a day (younger ones are judged with their tree) and less than a month, once its
+-- meters verify it: at least one was heard after the end, and none is dark by its own word from before it.
+CREATE FUNCTION oms_topology.clear_verified(p_at timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    cleared integer := 0;
+    outage  record;
+BEGIN
+    FOR outage IN
+        SELECT e.id, i.posterior, heard.last_at
+        FROM public.oms_outage_events e
+        LEFT JOIN oms_topology.outage_inference i ON i.outage_event_id = e.id
+        CROSS JOIN LATERAL (
+            SELECT max(m.own_power_at) AS last_at,
+                   bool_or(m.own_power_status = 'off' AND m.own_power_at <= e.actual_restoration_time) AS is_dark
+            FROM oms_topology.outage_meters(e.id) x JOIN public.oms_meters m ON m.meter_no = x.meter_no) heard
+        WHERE e.status = 'restored' AND heard.last_at > e.actual_restoration_time AND NOT heard.is_dark
+          AND e.actual_restoration_time BETWEEN p_at - interval '30 days' AND p_at - interval '1 day'
+        ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED
+    LOOP
+        UPDATE public.oms_outage_events SET status = oms_topology.outage_status(id, 'cleared'), last_updated_at = clock_timestamp()
+        WHERE id = outage.id;
+        PERFORM oms_topology.note_conclusion(
+            outage.id, 'cleared', 'cleared', 'Every meter that lost supply has been heard again.', outage.last_at, outage.posterior);
+        cleared := cleared + 1;
+    END LOOP;
+    RETURN cleared;
+END $$;
