@@ -10,6 +10,8 @@ import numpy as np
 
 from oms_topology.model import DeviceKind, PowerStatus, Source
 from oms_topology.outages.area import outage_area
+from oms_topology.outages.losses import CLOCKS_APART
+from oms_topology.outages.rates import ReportKind
 from oms_topology.persistence.conclusions import WantedOutage, WantedSource, outage_code
 
 if TYPE_CHECKING:
@@ -63,7 +65,10 @@ def withdrawal_reasons(course: Course) -> dict[str, str]:
 
 
 def due_after(
-    signals: Iterable[Signal], rates: EvidenceRates, at: datetime
+    signals: Iterable[Signal],
+    rates: EvidenceRates,
+    at: datetime,
+    planned: Iterable[tuple[DeviceReference, datetime, datetime]] = (),
 ) -> tuple[datetime, datetime] | None:
     """Tell when conclusions may change although nothing more is said.
 
@@ -75,6 +80,8 @@ def due_after(
         How long reports may take, and how long they count.
     at : aware datetime
         The instant up to which all is concluded.
+    planned : iterable of (DeviceReference, datetime, datetime)
+        What is without supply on purpose, from when until when: afterwards all should be back.
 
     Returns
     -------
@@ -95,12 +102,20 @@ def due_after(
         waits |= {each.delay, each.valid_for or timedelta(0)}
     times = sorted(signal.occurred_at for signal in signals)
     recent = times[bisect_right(times, at - max(waits)) :]
-    if not recent:
-        return None
     nexts = [
-        recent[place] + wait for wait in waits if (place := bisect_right(recent, at - wait)) < len(recent)
+        (recent[0], recent[place] + wait)
+        for wait in waits
+        if (place := bisect_right(recent, at - wait)) < len(recent)
     ]
-    return (recent[0], min(nexts) + _STEP) if nexts else None
+    overdue = CLOCKS_APART + rates.reports[ReportKind.POWER_UP].delay
+    nexts += [
+        (begins_at - CLOCKS_APART, ends_at + overdue)
+        for _, begins_at, ends_at in planned
+        if ends_at + overdue > at and times and begins_at - CLOCKS_APART <= times[-1]
+    ]
+    if not nexts:
+        return None
+    return min(first_at for first_at, _ in nexts), min(due_at for _, due_at in nexts) + _STEP
 
 
 def _wanted(

@@ -227,7 +227,7 @@ class OutageWorker:
             reasons=withdrawal_reasons(course),
             at=at,
         )
-        first_at, due_at = due_after(evidence.signals, rates, at) or (None, None)
+        first_at, due_at = due_after(evidence.signals, rates, at, evidence.planned) or (None, None)
         set_due(connection, work.segment_no, first_at=first_at, due_at=due_at)
 
     def _present_topology(self) -> Topology:

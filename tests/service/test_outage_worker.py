@@ -403,3 +403,34 @@ def test_what_meters_verify_days_later_is_cleared_and_what_nobody_verifies_is_no
         "SELECT description, \"timestamp\" FROM oms_event_timeline WHERE event_type = 'cleared'"
     ) == [("Every meter that lost supply has been heard again.", at(3 * day))]
     assert town.rows(OUTAGES) == town.outages()
+
+
+def test_what_a_plan_hid_stands_for_itself_once_the_plan_is_over(town: Town) -> None:
+    town.database.operator("anna").plan("F1", at(0), at(60))
+    town.through_sql(event(feeder="F1", minute=1))
+    for number in range(1, 20):
+        town.gasp(f"M{number}", 1.1)
+    town.now = at(30)
+    assert [row[:3] for row in town.outages()] == [("F1", "detected", "planned_outage")]
+    town.through_sql(event(feeder="F1", alarm="Energized", minute=59))
+    for number in range(10, 20):
+        town.gasp(f"M{number}", 59.5, back=True)
+    town.now = at(61)
+    assert [row[:3] for row in town.outages()] == [("F1", "restored", "planned_outage")]
+    town.now = at(75)  # nothing more is said
+    assert [row[:3] for row in town.outages()] == [
+        ("F1", "restored", "planned_outage"),
+        ("DP1", "detected", "outage"),
+    ]
+
+
+def test_a_plan_that_is_made_or_withdrawn_afterwards_counts_as_if_it_had_been_there(town: Town) -> None:
+    desk = town.database.operator("anna")
+    lose_dp1(town)
+    town.now = at(30)
+    found = town.outages()
+    assert [row[:3] for row in found] == [("DP1", "detected", "outage")]
+    plan = desk.plan("DP1", at(0), at(60))
+    assert town.outages() == []
+    assert desk.withdraw_plan(plan.planned_no)
+    assert [row[:4] for row in town.outages()] == [row[:4] for row in found]

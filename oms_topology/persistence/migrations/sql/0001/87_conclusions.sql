@@ -123,6 +123,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
              THEN 'Probability: ' || p_after.confidence_score || ', not ' || COALESCE(p_before.confidence_score, 0) || '.' END), '')
 $$;
 
+-- Whether a device is still dead although what it was switched off with is back: a fault that the plan hid. The planned
+-- device itself only takes longer.
+CREATE FUNCTION oms_topology.has_outlasted_plan(p_wanted oms_topology.wanted_outage, p_at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN NOT p_wanted.is_own_report AND COALESCE((
+        SELECT bool_and(p.device_no <> p_wanted.device_no AND p.ends_at < COALESCE(p_wanted.ended_at, p_at))
+        FROM oms_topology.planned_interval p
+        WHERE p.starts_at <= p_wanted.started_at AND p_wanted.started_at < p.ends_at
+          AND p.device_no IN (SELECT a.device_no FROM oms_topology.devices_above(p_wanted.device_no) a)), false);
+END $$;
+
 -- Makes an outage what is wanted; tells whether anything changed.
 CREATE FUNCTION oms_topology.revise_conclusion(
     p_outage_id uuid, p_wanted oms_topology.wanted_outage, p_is_new boolean, p_at timestamptz
@@ -146,7 +158,9 @@ BEGIN
     after := before;
     after.event_id := oms_topology.outage_code(p_wanted.kind, p_wanted.code, p_wanted.started_at);
     after.status := oms_topology.outage_status(p_outage_id, oms_topology.status_by_evidence(p_wanted));
-    after.event_type := CASE WHEN p_wanted.device_no IS NULL THEN oms_topology.event_type_of(p_wanted.started_at, p_wanted.ended_at)
+    after.event_type := CASE
+        WHEN p_wanted.device_no IS NULL OR oms_topology.has_outlasted_plan(p_wanted, p_at)
+            THEN oms_topology.event_type_of(p_wanted.started_at, p_wanted.ended_at)
         ELSE oms_topology.outage_event_type(p_wanted.device_no, p_wanted.started_at, p_wanted.ended_at) END;
     after.severity := p_wanted.severity;
     after.confidence_score := trunc(p_wanted.posterior::numeric, 2);
@@ -263,7 +277,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY x.is_above DESC, s.depth, s.started_at, s.outage_event_id LIMIT 1
 $$;
 
--- Takes back what no longer follows. A device's own word stands unless an outage takes its place.
+-- Takes back what no longer follows. A device's own word stands unless an outage takes its place; of one that was
+-- planned nothing can, for inference leaves it out.
 CREATE FUNCTION oms_topology.withdraw_conclusions(
     p_gone oms_topology.outage_device[], p_outage_ids uuid[], p_reasons jsonb, p_at timestamptz
 ) RETURNS void
@@ -276,7 +291,8 @@ DECLARE
 BEGIN
     FOREACH gone IN ARRAY p_gone LOOP
         SELECT * INTO next FROM oms_topology.succeeding_conclusion(gone, gone.ended_at, p_outage_ids);
-        IF next.outage_event_id IS NULL AND gone.origin = 'device' THEN
+        IF gone.origin = 'device' AND (next.outage_event_id IS NULL
+                OR NOT next.is_above AND oms_topology.planned_reference(gone.device_no, gone.started_at) IS NOT NULL) THEN
             UPDATE oms_topology.outage_device SET ended_at = gone.ended_at WHERE outage_event_id = gone.outage_event_id;
             CONTINUE;
         END IF;

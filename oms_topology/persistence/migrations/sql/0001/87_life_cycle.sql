@@ -353,6 +353,7 @@ BEGIN
     retyped := 0;
     IF is_new THEN
         retyped := oms_topology.retype_outages(p_device_no, p_starts_at, p_ends_at, p_operator_id);
+        INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at) SELECT segment, p_starts_at, '-infinity' WHERE segment IS NOT NULL;
     ELSE
         SELECT p.planned_no INTO plan_outage.planned_no FROM oms_topology.planned_outage p
         WHERE (p.device_no, p.starts_at, p.ends_at, p.reference) = (p_device_no, p_starts_at, p_ends_at, COALESCE(p_reference, ''));
@@ -403,6 +404,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM oms_topology.retype_outages(plan.device_no, plan.starts_at, plan.ends_at, p_operator_id);
+    INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at) SELECT segment, plan.starts_at, '-infinity' WHERE segment IS NOT NULL;
     RETURN true;
 END $$;
 
