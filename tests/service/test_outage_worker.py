@@ -434,3 +434,23 @@ def test_a_plan_that_is_made_or_withdrawn_afterwards_counts_as_if_it_had_been_th
     assert town.outages() == []
     assert desk.withdraw_plan(plan.planned_no)
     assert [row[:4] for row in town.outages()] == [row[:4] for row in found]
+
+
+def test_a_change_of_the_network_moves_the_blame_though_nothing_more_is_said(town: Town) -> None:
+    lose_dp1(town)
+    town.now = at(30)
+    assert [row[0] for row in town.outages()] == ["DP1"]
+    town.rows(
+        "UPDATE oms_meters SET dp_id = (SELECT id FROM network_distribution_points WHERE dp_id = 'DP5'),"
+        " feeder_id = (SELECT id FROM network_feeders WHERE feeder_id = 'F3')"
+        " WHERE meter_number IN ('M1', 'M3', 'M4', 'M8')"
+    )
+    town.rows("SELECT oms_topology.settle()")
+    found = town.outages()
+    assert "DP1" not in [row[0] for row in found]
+    assert found[0][0] == "DP5"
+    town.rows(
+        "INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at)"
+        " SELECT device_no, :at, '-infinity' FROM oms_topology.device WHERE is_source", at=at(0),
+    )  # fmt: skip
+    assert town.outages() == found

@@ -104,6 +104,31 @@ END $$;
 CREATE TRIGGER queue_meter_reports AFTER INSERT ON oms_topology.meter_report
     REFERENCING NEW TABLE AS new_report FOR EACH STATEMENT EXECUTE FUNCTION oms_topology.queue_meter_reports();
 
+-- Trees that change while an outage is open in one of them are judged anew on what they are now: what was blamed may
+-- feed other meters. Of many, as when a network is stored, those with open outages alone.
+CREATE FUNCTION oms_topology.queue_changed_trees() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    WITH open_outage AS (
+        SELECT COALESCE(d.segment_no, m.segment_no) AS segment_no, min(o.started_at) AS started_at
+        FROM oms_topology.outage_device o
+        LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
+        LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no
+        WHERE COALESCE(o.ended_at, 'infinity') = 'infinity' AND COALESCE(d.segment_no, m.segment_no) = ANY (NEW.segment_nos)
+        GROUP BY 1
+    )
+    INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at)
+    SELECT s.segment_no, (SELECT min(started_at) FROM open_outage), '-infinity'
+    FROM unnest(NEW.segment_nos) AS s (segment_no)
+    WHERE EXISTS (SELECT FROM open_outage o WHERE o.segment_no = s.segment_no OR cardinality(NEW.segment_nos) <= 16);
+    IF FOUND THEN
+        PERFORM oms_topology.ring_inference_bell();
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER queue_changed_trees AFTER INSERT ON oms_topology.topology_change
+    FOR EACH ROW WHEN (NEW.segment_nos <> '{}') EXECUTE FUNCTION oms_topology.queue_changed_trees();
+
 -- Folds what is queued into the trees that it concerns, and takes one tree that is due and that nobody else has in
 -- hand: it is this transaction's until its end. work_count tells how many rows were folded, is_busy whether trees are
 -- due that others have in hand.
