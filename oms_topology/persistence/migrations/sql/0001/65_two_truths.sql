@@ -236,6 +236,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A new meter is given the substation of its feeder before it is written: to write it again would be the dearest part.
+CREATE FUNCTION oms_topology.take_substation_of_feeder() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.substation_id := (SELECT f.substation_id FROM public.network_feeders f WHERE f.id = NEW.feeder_id);
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION oms_topology.follow_new_meters() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -399,6 +407,11 @@ CREATE TRIGGER oms_topology_both_truths_update AFTER UPDATE OF feeder_id, substa
     FOR EACH STATEMENT
     WHEN (current_setting('oms_topology.keeps_mappings', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION oms_topology.follow_moved_meters();
+CREATE TRIGGER oms_topology_both_truths_fill BEFORE INSERT ON public.oms_meters
+    FOR EACH ROW
+    WHEN (NEW.feeder_id IS NOT NULL AND NEW.substation_id IS NULL
+          AND current_setting('oms_topology.keeps_mappings', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION oms_topology.take_substation_of_feeder();
 CREATE TRIGGER oms_topology_both_truths_insert AFTER INSERT ON public.oms_meters
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
     WHEN (current_setting('oms_topology.keeps_mappings', true) IS DISTINCT FROM 'on')
