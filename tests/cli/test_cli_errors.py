@@ -85,7 +85,7 @@ def test_a_database_of_another_schema_version_names_the_command(empty_database: 
 
 def test_a_statement_that_the_server_refuses_is_told_in_its_words(database: Database) -> None:
     with database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE oms_topology.outage_device RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER VIEW oms_topology.outage_blame RENAME TO elsewhere")
     address = database.url.render_as_string(hide_password=False)
     result = CliRunner().invoke(app, ["outages", "list", "--database", address])
     assert (result.exit_code, result.stdout) == (3, "")
