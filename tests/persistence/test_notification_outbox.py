@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
+from oms_topology import Pipeline
 from oms_topology.persistence.notifications import Outbox, Postponement, mark_delivered
+from oms_topology.service.outage_worker import OutageWorker
 from tests.acceptance.scada_grid import at
 from tests.service.town import Town
 
@@ -352,3 +354,29 @@ def test_an_arrival_is_noted_whenever_it_is_reported(town: Town, outbox: Outbox)
         "SELECT status, sent_at, delivered_at FROM oms_customer_notifications ORDER BY delivered_at"
     )
     assert rows == [("delivered", at(7), at(7)), ("delivered", at(8), at(9))]
+
+
+def onu(kind: str, minute: float, meters: list[str]) -> tuple[str, dict[str, Any]]:
+    when = at(minute).isoformat()
+    return "onu", {"onuId": 1, "type": kind, "timestamp": when, "associatedMeters": meters}
+
+
+def test_the_customer_of_a_meter_that_is_out_alone_is_told(town: Town, outbox: Outbox) -> None:
+    neighbours = [f"N{number}" for number in range(40)]
+    for number in neighbours:
+        town.rows(
+            "INSERT INTO oms_meters (meter_number, dp_id)"
+            " SELECT :number, id FROM network_distribution_points WHERE dp_id = 'DP3'", number=number,
+        )  # fmt: skip
+    with Pipeline(town.database) as pipeline:
+        pipeline.handle_batch(
+            [onu("ONU_PowerRestored", 0.5, neighbours), onu("ONU_LastGaspAlert", 1, ["M7"])]
+        )
+    with OutageWorker(town.database, clock=lambda: at(20)) as worker:
+        worker.drain()
+    assert town.column("SELECT code FROM oms_topology.outage_blame") == ["M7"]
+    town.rows("UPDATE oms_outage_events SET confidence_score = 0.9")
+    assert outbox.queue(at(20)) == 1
+    assert town.told() == ["five"]
+    (message,) = claim(outbox, 20).messages
+    assert message.areas

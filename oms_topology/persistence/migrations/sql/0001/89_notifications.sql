@@ -100,17 +100,19 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT p_status IN ('detected', 'confirmed', 'in_progress')
 $$;
 
--- The customers that an outage concerns now: of the meters that lost supply with its device, those without newer
--- evidence of power.
+-- The customers that an outage concerns now: of the meters that lost supply with its device, or the one that is out
+-- alone, those without newer evidence of power; each with the device, or with what the one meter hangs on.
 CREATE FUNCTION oms_topology.customers_concerned(p_outage_ids uuid[])
 RETURNS TABLE (outage_event_id uuid, customer_id uuid, device_no integer, started_at timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT DISTINCT e.id, l.customer_id, o.device_no, e.first_detected_at
+    SELECT DISTINCT e.id, m.customer_id, COALESCE(o.device_no, m.device_no), e.first_detected_at
     FROM public.oms_outage_events e
     JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
-    CROSS JOIN LATERAL oms_topology.meters_lost(o.device_no, e.first_detected_at) l
+    CROSS JOIN LATERAL (
+        SELECT x.meter_no FROM oms_topology.meters_lost(o.device_no, e.first_detected_at) x
+        UNION ALL SELECT o.meter_no WHERE o.meter_no IS NOT NULL) l
     JOIN public.oms_meters m ON m.meter_no = l.meter_no
-    WHERE e.id = ANY (p_outage_ids) AND l.customer_id IS NOT NULL
+    WHERE e.id = ANY (p_outage_ids) AND m.customer_id IS NOT NULL AND COALESCE(o.device_no, m.device_no) IS NOT NULL
       AND NOT (m.power_status = 'on' AND COALESCE(GREATEST(
               CASE WHEN m.own_power_status = 'on' THEN m.own_power_at END, m.supply_live_at) > e.first_detected_at, false))
 $$;
@@ -125,7 +127,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT n.outage_event_id, n.customer_id, d.device_no, d.segment_no, d.position_no, d.last_position_no
         FROM oms_topology.notification n
         JOIN oms_topology.outage_device o ON o.outage_event_id = n.outage_event_id
-        JOIN oms_topology.device d ON d.device_no = o.device_no
+        JOIN oms_topology.device d ON d.device_no = COALESCE(o.device_no, n.device_no)
         WHERE n.outage_event_id = ANY (p_outage_ids) AND n.kind = 'outage_detected'
           AND NOT EXISTS (SELECT FROM public.oms_customer_notifications c
                           WHERE c.id = n.message_id AND c.status IN ('pending', 'failed'))
@@ -301,7 +303,7 @@ BEGIN
         'outage_detected', given.outages, given.customers, given.devices, moment, storm);
 
     SELECT array_agg(n.outage_event_id) AS outages, array_agg(n.customer_id) AS customers,
-           array_agg(o.device_no) AS devices INTO given
+           array_agg(COALESCE(o.device_no, n.device_no)) AS devices INTO given
     FROM oms_topology.notification n
     JOIN oms_topology.outage_device o ON o.outage_event_id = n.outage_event_id
     JOIN public.oms_outage_events e ON e.id = n.outage_event_id
@@ -485,7 +487,7 @@ BEGIN
         FROM oms_topology.notification n
         JOIN public.oms_outage_events e ON e.id = n.outage_event_id
         JOIN oms_topology.outage_device o ON o.outage_event_id = e.id
-        JOIN oms_topology.device v ON v.device_no = o.device_no
+        JOIN oms_topology.device v ON v.device_no = COALESCE(o.device_no, n.device_no)
         WHERE n.message_id = d.message_id) t ON true
     WHERE d.message_id = ANY (chosen)
     ORDER BY d.next_attempt_at, d.message_id;
