@@ -97,6 +97,10 @@ def test_crews_are_released_once_there_is_nothing_left_to_do(
     desk.assign(outage, "CREW-4", at=at(3))
     desk.assign(outage, "CREW-5", at=at(4))
     grid.rows("UPDATE oms_crew_assignments SET status = 'declined' WHERE crew_id = 'CREW-5'")
+    grid.rows(
+        "INSERT INTO oms_crew_assignments (outage_event_id, crew_id, assignment_type)"
+        " VALUES (:outage, 'THEIRS', 'repair')", outage=outage,
+    )  # fmt: skip
     if ended == "cancel":
         desk.cancel(outage, "A test of the alarm.", at=at(9))
     else:
@@ -105,7 +109,7 @@ def test_crews_are_released_once_there_is_nothing_left_to_do(
         grid.rows("UPDATE oms_outage_events SET status = 'cleared'")
     assert grid.rows(
         "SELECT crew_id, status, completed_at IS NOT NULL FROM oms_crew_assignments ORDER BY crew_id"
-    ) == [("CREW-4", left, True), ("CREW-5", "declined", False)]
+    ) == [("CREW-4", left, True), ("CREW-5", "declined", False), ("THEIRS", "assigned", False)]
 
 
 def decide(desk: Operator, action: str, outage: str, **more: Any) -> Decision:

@@ -152,12 +152,16 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM public.oms_outage_events e WHERE e.id = p_decision.outage_event_id
 $$;
 
--- The crews of an outage that is over have nothing left to do there.
+-- The crews that were assigned here have nothing left to do at an outage that is over; those that another service
+-- sent are that service's.
 CREATE FUNCTION oms_topology.release_crews(p_outage_id uuid, p_status text, p_at timestamptz) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    UPDATE public.oms_crew_assignments SET status = p_status, completed_at = GREATEST(p_at, assigned_at)
-    WHERE outage_event_id = p_outage_id AND completed_at IS NULL
-      AND lower(status) NOT IN ('completed', 'cancelled', 'declined')
+    UPDATE public.oms_crew_assignments c SET status = p_status, completed_at = GREATEST(p_at, c.assigned_at)
+    WHERE c.outage_event_id = p_outage_id AND c.completed_at IS NULL
+      AND lower(c.status) NOT IN ('completed', 'cancelled', 'declined')
+      AND EXISTS (SELECT FROM oms_topology.outage_decision x
+                  WHERE x.outage_event_id = c.outage_event_id AND x.action = 'assign'
+                    AND x.details ->> 'crew_id' = c.crew_id AND x.at = c.assigned_at)
 $$;
 
 -- Evidence that supply is back may turn out wrong, so crews stay until the meters have confirmed it.
