@@ -9,7 +9,7 @@ from importlib.resources import files
 
 __all__ = ["Statement", "query", "statements"]
 
-_MARK = re.compile(r"^-- (do|bulk|count|tally|finding|name): (.+)$", re.MULTILINE)
+_MARK = re.compile(r"^-- (do|bulk|anew|count|tally|finding|name): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Statement:
     ----------
     kind : str
         ``"do"`` (nothing), ``"bulk"`` (it gives the number of rows of a table of which these columns, or
-        all, will be written next), ``"count"`` (the rows it touched), ``"tally"`` (the number it gives),
+        all, will be written next), ``"anew"`` (nothing is run, but what stood aside for that is made again;
+        else that is done at the end), ``"count"`` (the rows it touched), ``"tally"`` (the number it gives),
         ``"finding"`` (the ids it gives) or ``"name"`` (it is asked for by that name).
     title : str
         The rest of the mark.

@@ -58,6 +58,9 @@ class StepWork:
                 table, *columns = statement.title.replace(",", " ").split()
                 count = self.connection.exec_driver_sql(statement.sql).scalar_one()
                 aside += set_aside(self.connection, table, columns, count)
+            elif statement.kind == "anew":
+                make_anew(self.connection, aside)
+                aside = []
             elif statement.kind == "finding":
                 self._look(statement.title, statement.sql)
             elif statement.kind == "tally":
