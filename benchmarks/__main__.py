@@ -20,6 +20,7 @@ BENCHMARKS = (
     "benchmarks.outages.course",
     "benchmarks.outages.speed",
     "benchmarks.outages.storm",
+    "benchmarks.outages.storm_database",
     "benchmarks.outages.worker",
     "benchmarks.geo.nearest",
     "benchmarks.geo.lines",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-__all__ = ["MAKERS", "give_onus", "meter_number", "onu_message"]
+__all__ = ["MAKERS", "call_message", "give_onus", "kaifa_message", "meter_number", "onu_message"]
 
 _PAYLOADS = Path(__file__).parents[2] / "tests" / "payloads"
 # A registry says what it knew before: far enough back that everything in a benchmark is news.
@@ -75,19 +75,26 @@ def onu_message(key: int, device: tuple[int, str], at: datetime, *, kind: str = 
     return json.dumps(_ONU | envelope | {"event": event}).encode()
 
 
-def _kaifa_message(key: int, device: tuple[int, str], at: datetime) -> bytes:
+def kaifa_message(key: int, device: tuple[int, str], at: datetime, *, code: str | None = None) -> bytes:
+    """Write an end-device event of a meter: a power outage, or what the code says."""
     when = at.isoformat()
-    payload = _KAIFA["payload"] | {
-        "event_id": f"event-{key}",
-        "created_date_time": when,
-        "assets": _KAIFA["payload"]["assets"] | {"ns2:mRID": device[1]},
-        "usage_point": _KAIFA["payload"]["usage_point"] | {"ns2:mRID": f"up{device[0]}"},
-    }
+    said = {"event_type": {"@ref": code}} if code else {}
+    payload = (
+        _KAIFA["payload"]
+        | said
+        | {
+            "event_id": f"event-{key}",
+            "created_date_time": when,
+            "assets": _KAIFA["payload"]["assets"] | {"ns2:mRID": device[1]},
+            "usage_point": _KAIFA["payload"]["usage_point"] | {"ns2:mRID": f"up{device[0]}"},
+        }
+    )
     header = _KAIFA["header"] | {"message_id": f"message-{key}", "timestamp": when}
     return json.dumps(_KAIFA | {"header": header, "payload": payload, "timestamp": when}).encode()
 
 
-def _call_message(key: int, device: tuple[int, str], at: datetime) -> bytes:
+def call_message(key: int, device: tuple[int, str], at: datetime) -> bytes:
+    """Write a ticket of the call center about a meter."""
     customer = _CALL["customer"] | {"meterNumber": device[1]}
     return json.dumps(
         _CALL | {"ticketId": f"TC-{key}", "timestamp": at.isoformat(), "customer": customer}
@@ -109,7 +116,7 @@ def meter_number(substation: int, number: int) -> str:
 
 MAKERS: dict[str, Callable[[int, tuple[int, str], datetime], bytes]] = {
     "onu": onu_message,
-    "kaifa": _kaifa_message,
-    "call_center": _call_message,
+    "kaifa": kaifa_message,
+    "call_center": call_message,
     "scada": _scada_message,
 }
