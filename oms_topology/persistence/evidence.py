@@ -20,7 +20,6 @@ __all__ = [
     "SourceRow",
     "TakenWork",
     "TreeEvidence",
-    "collectors_of",
     "read_evidence",
     "read_rates",
     "take_work",
@@ -29,28 +28,24 @@ __all__ = [
 _TAKE = text("SELECT * FROM oms_topology.take_inference_work(:most, :at)")
 _TREE = text(
     """
-    SELECT d.kind, d.code, q.since, oms_topology.outages_seen(d.device_no, q.since) AS seen
+    SELECT d.kind, d.code, q.since, oms_topology.outages_seen(d.device_no, q.since) AS seen,
+           p.kinds, p.codes, p.starts, p.ends, c.meter_numbers, c.collectors, s.rates
     FROM oms_topology.device d
     CROSS JOIN LATERAL (SELECT oms_topology.quiet_instant(d.device_no, :first_at) AS since OFFSET 0) q
+    CROSS JOIN LATERAL (
+        SELECT array_agg(u.kind) AS kinds, array_agg(u.code) AS codes, array_agg(p.starts_at) AS starts,
+               array_agg(LEAST(p.ends_at, timestamptz '9999-01-01Z')) AS ends
+        FROM oms_topology.planned_interval p JOIN oms_topology.device u ON u.device_no = p.device_no
+        WHERE u.segment_no = d.device_no AND p.ends_at > q.since) p
+    CROSS JOIN LATERAL (
+        SELECT array_agg(m.meter_number::text) AS meter_numbers, array_agg(o.olt_name::text) AS collectors
+        FROM public.oms_meters m JOIN public.onus o ON o.id = m.onu_id
+        WHERE m.segment_no = d.device_no AND o.olt_name <> '') c
+    LEFT JOIN oms_topology.inference_setting s ON true
     WHERE d.device_no = :segment_no
     """
 )
 _SAID = text("SELECT * FROM oms_topology.segment_evidence(:segment_no, :since)")
-_PLANNED = text(
-    """
-    SELECT d.kind, d.code, p.starts_at,
-           LEAST(p.ends_at, timestamptz '9999-01-01Z') AS ends_at
-    FROM oms_topology.planned_interval p JOIN oms_topology.device d ON d.device_no = p.device_no
-    WHERE d.segment_no = :segment_no AND p.ends_at > :since
-    """
-)
-_COLLECTORS = text(
-    """
-    SELECT m.meter_number, o.olt_name
-    FROM public.oms_meters m JOIN public.onus o ON o.id = m.onu_id
-    WHERE m.segment_no = :segment_no AND o.olt_name <> ''
-    """
-)
 _RATES = text("SELECT rates FROM oms_topology.inference_setting")
 _TABLES = {
     Source.SCADA: "scada_events",
@@ -109,6 +104,10 @@ class TreeEvidence:
         Of a signal, by its source and id, the provider's row.
     planned : tuple of (DeviceReference, datetime, datetime)
         Devices that are to be without supply on purpose, from when until when.
+    collectors : mapping of str to str
+        Of each meter the OLT that its ONU hangs on, where that is known.
+    rates : mapping
+        What is set of the weights of reports; empty where all is as usual.
     """
 
     segment_no: int
@@ -118,6 +117,8 @@ class TreeEvidence:
     signals: tuple[Signal, ...]
     rows: Mapping[tuple[str, str], SourceRow] = field(repr=False)
     planned: tuple[tuple[DeviceReference, datetime, datetime], ...] = ()
+    collectors: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rates: Mapping[str, Any] = field(default_factory=dict)
 
 
 def take_work(connection: Connection, *, most: int, at: datetime) -> TakenWork:
@@ -167,7 +168,6 @@ def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -
         return None
     where = {"segment_no": segment_no, "since": tree.since}
     said = connection.execute(_SAID, where).all()
-    planned = connection.execute(_PLANNED, where).all()
     return TreeEvidence(
         segment_no=segment_no,
         root=DeviceReference(DeviceKind(tree.kind), tree.code),
@@ -176,15 +176,14 @@ def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -
         signals=tuple(_signal(row) for row in said),
         rows=_rows(said),
         planned=tuple(
-            (DeviceReference(DeviceKind(row.kind), row.code), row.starts_at, row.ends_at) for row in planned
+            (DeviceReference(DeviceKind(kind), code), starts_at, ends_at)
+            for kind, code, starts_at, ends_at in zip(
+                tree.kinds or (), tree.codes or (), tree.starts or (), tree.ends or (), strict=True
+            )
         ),
+        collectors=dict(zip(tree.meter_numbers or (), tree.collectors or (), strict=True)),
+        rates=tree.rates or {},
     )
-
-
-def collectors_of(connection: Connection, segment_no: int) -> dict[str, str]:
-    """Give of each meter of a tree the OLT that its ONU hangs on, where that is known."""
-    found = connection.execute(_COLLECTORS, {"segment_no": segment_no}).all()
-    return {row.meter_number: row.olt_name for row in found}
 
 
 def read_rates(connection: Connection) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from oms_topology.outages.forest import SupplyForest
 from oms_topology.outages.rates import EvidenceRates
 from oms_topology.persistence.conclusions import clear_verified, set_due, write_conclusions
 from oms_topology.persistence.database import Database, translated_errors
-from oms_topology.persistence.evidence import collectors_of, read_evidence, read_rates, take_work
+from oms_topology.persistence.evidence import read_evidence, take_work
 from oms_topology.persistence.inference_bell import InferenceBell
 from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
@@ -191,11 +191,11 @@ class OutageWorker:
 
     def _step(self, most: int) -> TakenWork:
         """Take one tree and judge it, in one transaction."""
-        topology, at = self._present_topology(), self._clock()
+        at = self._clock()
         with translated_errors(), self._database.engine.begin() as connection:
             work = take_work(connection, most=most, at=at)
             if work.segment_no is not None:
-                self._judge_apart(connection, work, topology, at)
+                self._judge_apart(connection, work, self._present_topology(), at)
         return work
 
     def _judge_apart(self, connection: Connection, work: TakenWork, topology: Topology, at: datetime) -> None:
@@ -215,8 +215,8 @@ class OutageWorker:
         if evidence is None:
             return
         tree = self._tree(topology, work.segment_no, evidence.root.code)
-        rates = EvidenceRates.from_mapping(read_rates(connection))
-        equipment = KnownEquipment(collectors=collectors_of(connection, work.segment_no) or None)
+        rates = EvidenceRates.from_mapping(evidence.rates)
+        equipment = KnownEquipment(collectors=evidence.collectors or None)
         course = course_of(
             evidence.signals, tree.forest, at=at, rates=rates, equipment=equipment, planned=evidence.planned
         )
