@@ -172,8 +172,10 @@ BEGIN
     SELECT array_agg(DISTINCT m.meter_no) AS meter_nos, min(r.occurred_at) AS first_at INTO said
     FROM oms_topology.meter_merge g
     CROSS JOIN LATERAL jsonb_to_recordset(g.moved -> 'meter_report') AS r (occurred_at timestamptz)
-    JOIN public.oms_meters m ON m.meter_no = ANY (p_meter_nos) AND m.meter_no IN (g.survivor_no, g.merged_no)
-    WHERE g.merge_no = ANY (p_merge_nos);
+    CROSS JOIN LATERAL (VALUES (g.survivor_no), (g.merged_no)) AS either (meter_no)
+    JOIN unnest(p_meter_nos) AS asked (meter_no) ON asked.meter_no = either.meter_no
+    JOIN public.oms_meters m ON m.meter_no = either.meter_no
+    WHERE g.merge_no = ANY (p_merge_nos) AND g.moved -> 'meter_report' IS NOT NULL;
     IF said.meter_nos IS NOT NULL THEN
         PERFORM oms_topology.reassess_communication(said.meter_nos, said.first_at);
         PERFORM oms_topology.reassess_meters(said.meter_nos, said.first_at, 0);
