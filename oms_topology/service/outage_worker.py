@@ -191,11 +191,12 @@ class OutageWorker:
 
     def _step(self, most: int) -> TakenWork:
         """Take one tree and judge it, in one transaction."""
-        at = self._clock()
+        # Not with a tree in hand: to wait for the network there is a deadlock that no server sees.
+        topology, at = self._present_topology(), self._clock()
         with translated_errors(), self._database.engine.begin() as connection:
             work = take_work(connection, most=most, at=at)
             if work.segment_no is not None:
-                self._judge_apart(connection, work, self._present_topology(), at)
+                self._judge_apart(connection, work, topology, at)
         return work
 
     def _judge_apart(self, connection: Connection, work: TakenWork, topology: Topology, at: datetime) -> None:

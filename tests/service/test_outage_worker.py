@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
 from oms_topology import Pipeline
 from oms_topology.persistence.records import outage_detail, outage_rows
@@ -290,6 +292,25 @@ def test_the_loop_is_woken_by_what_is_recorded(town: Town) -> None:
         thread.join(20)
         worker.close()
     assert not thread.is_alive()
+
+
+def test_a_worker_that_waits_for_the_network_keeps_nobody_else_waiting(town: Town) -> None:
+    lose_dp1(town)
+    working = Thread(target=town.worker.drain)
+    with town.database.engine.connect() as other:
+        # As an upgrade does it: first nobody else numbers the network, then nobody else has the work.
+        other.execute(text("SELECT pg_advisory_xact_lock(hashtext('oms_topology.topology'))"))
+        working.start()
+        waits_by = time.monotonic() + 30
+        while not town.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            assert time.monotonic() < waits_by
+            time.sleep(0.01)
+        other.execute(text("SET LOCAL lock_timeout = '5s'"))
+        other.execute(text("LOCK TABLE oms_topology.inference_due IN ACCESS EXCLUSIVE MODE"))
+        other.rollback()
+    working.join(30)
+    assert not working.is_alive()
+    assert [row[0] for row in town.outages()] == ["DP1"]
 
 
 def test_both_doors_and_any_order_end_in_the_same_outages(database_factory: Any) -> None:

@@ -175,7 +175,7 @@ BEGIN
     CROSS JOIN LATERAL (VALUES (g.survivor_no), (g.merged_no)) AS either (meter_no)
     JOIN unnest(p_meter_nos) AS asked (meter_no) ON asked.meter_no = either.meter_no
     JOIN public.oms_meters m ON m.meter_no = either.meter_no
-    WHERE g.merge_no = ANY (p_merge_nos) AND g.moved -> 'meter_report' IS NOT NULL;
+    WHERE g.merge_no = ANY (p_merge_nos);
     IF said.meter_nos IS NOT NULL THEN
         PERFORM oms_topology.reassess_communication(said.meter_nos, said.first_at);
         PERFORM oms_topology.reassess_meters(said.meter_nos, said.first_at, 0);
