@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oms_topology.model import DeviceKind
+from oms_topology.outages.affected import Affected
 from oms_topology.outages.assessment import Alternative, Assessment, ConcludedOutage, support_of
 from oms_topology.outages.collectors import CollectorInference, Likelihoods
 from oms_topology.outages.evidence import weigh
@@ -19,6 +19,7 @@ from oms_topology.outages.rates import EvidenceRates, ReportKind
 from oms_topology.outages.reports import read_reports
 from oms_topology.outages.rules import counted_blame
 from oms_topology.outages.starts import start_of
+from oms_topology.outages.switched_off import with_switched_off
 from oms_topology.outages.units import UNITS_PER_NAT, log_odds
 
 if TYPE_CHECKING:
@@ -46,10 +47,8 @@ __all__ = [
     "wrong_mapping_of",
 ]
 
-_CRITICAL = 1
 _LEAST_ALTERNATIVE = 0.01
 _MOST_ALTERNATIVES = 5
-_SEVERITIES = ((1000, "critical"), (100, "high"), (10, "medium"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,10 @@ def assess(
         All that may still count, of any providers, in any order, repeated or not; those that happened
         after ``at`` are left out.
     network : SupplyForest or Topology
-        What supplies what. For work that comes back, make the forest once for each version of the
-        network, per substation with ``SupplyForest.of(topology, below="SS1")``; signals about what is
-        elsewhere come back as ``unplaced``.
+        What supplies what; what open switches leave without supply hangs where it normally does. For
+        work that comes back, make the forest once for each version of the network, per substation with
+        ``SupplyForest.of(topology, below="SS1")``; signals about what is elsewhere come back as
+        ``unplaced``.
     at : aware datetime
         The instant.
     rates : EvidenceRates, optional
@@ -126,7 +126,7 @@ def assess(
     >>> found.explain("M2").dead_posterior > 0.95, found.explain("M11").dead_posterior < 0.05
     (True, True)
     """
-    forest = network if isinstance(network, SupplyForest) else SupplyForest.of(network)
+    forest = network if isinstance(network, SupplyForest) else SupplyForest.of(with_switched_off(network))
     rates, equipment = rates or EvidenceRates(), equipment or KnownEquipment()
     reports, unplaced = read_reports(signals, forest, onus=equipment.onus)
     return assessed(reports, forest, at, rates, equipment, rules=rules, unplaced=unplaced)
@@ -275,12 +275,10 @@ class Writer:
         """Tell everything about the outage of a node."""
         forest, evidence = self._forest, self._evidence
         meters = forest.meters_below(node)
-        columns = forest.index.network.columns
-        rows = forest.meter_rows[meters - forest.devices]
+        affected = Affected.of_rows(forest, forest.meter_rows[meters - forest.devices])
         inside = forest.places_below(self._nodes, node).tolist()
         supports = [evidence.standing[at] for at in inside if evidence.standing[at].weight]
         supports.sort(key=lambda each: each.report.order[1:])
-        customers = _customers(columns.meter_customer[rows])
         where = self._places(node)
         return ConcludedOutage(
             device=forest.reference(node),
@@ -288,13 +286,11 @@ class Writer:
             started_at=self._started_at(node),
             posterior=posterior,
             dead_posterior=float(self._posteriors.is_dead[node]),
-            meter_numbers=tuple(columns.meter_number[rows].tolist()),
+            meter_numbers=affected.meter_numbers,
             meters_heard_again=len(forest.places_below(evidence.heard_again, node)),
-            customers=customers,
-            critical_customers=_customers(
-                columns.meter_customer[rows[columns.meter_priority[rows] == _CRITICAL]]
-            ),
-            severity=next((word for least, word in _SEVERITIES if customers >= least), "low"),
+            customers=affected.customers,
+            critical_customers=affected.critical_customers,
+            severity=affected.severity,
             substation=where.get(DeviceKind.SUBSTATION),
             feeder=where.get(DeviceKind.FEEDER),
             distribution_point=where.get(DeviceKind.DISTRIBUTION_POINT),
@@ -331,11 +327,6 @@ class Writer:
             Alternative(forest.reference(each), float(is_failed[each]))
             for each in others[:_MOST_ALTERNATIVES]
         )
-
-
-def _customers(codes: NDArray[np.object_]) -> int:
-    counts = Counter(codes.tolist())
-    return len(counts) - ("" in counts) + counts.get("", 0)
 
 
 def began_at(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from oms_topology.model import DeviceKind
@@ -11,11 +12,13 @@ from oms_topology.outages.forest import SupplyForest
 from oms_topology.outages.histories import Course, CourseLimits, OutageCourse, Superseded
 from oms_topology.outages.instants import instants_of, lapses_of
 from oms_topology.outages.losses import CLOCKS_APART
+from oms_topology.outages.phases import Carried, Change
 from oms_topology.outages.rates import EvidenceRates
 from oms_topology.outages.recovery import Told
 from oms_topology.outages.reports import read_reports
 from oms_topology.outages.settling import Step
 from oms_topology.outages.sweeping import Sweep
+from oms_topology.outages.switched_off import with_switched_off
 from oms_topology.outages.tracking import Stage, Tracks
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ def course_of(
     equipment: KnownEquipment | None = None,
     limits: CourseLimits | None = None,
     planned: Collection[tuple[DeviceReference, datetime, datetime]] = (),
+    former: Iterable[tuple[datetime, SupplyForest | Topology]] = (),
 ) -> Course:
     """Tell from signals which outages there were and are, from when until when, and what they became.
 
@@ -58,7 +62,7 @@ def course_of(
         All since everything had power the last time, in any order, repeated or not; those that happened
         after ``at`` are left out.
     forest : SupplyForest or Topology
-        What supplies what.
+        What supplies what; what open switches leave without supply hangs where it normally does.
     at : aware datetime
         The instant asked about.
     rates, equipment
@@ -68,6 +72,12 @@ def course_of(
     planned : collection of (DeviceReference, datetime, datetime), optional
         Devices or meters without supply as planned, from when until when: what was lost at or below
         them then is no fault, unless it has not come back afterwards.
+    former : iterable of (datetime, SupplyForest or Topology), optional
+        What supplied what before, and until when: each report is judged on the network of its time. An
+        outage goes on with its device into the next network. Meters that another device feeds then count
+        as supplied again, and what they had said before that is not held against their new feed. What
+        was said before any network knew who said it is judged on the first that does. Each network costs
+        a pass over the reports up to its end.
 
     Returns
     -------
@@ -89,22 +99,66 @@ def course_of(
     >>> str(outage.device), outage.status.value, outage.ended_at.isoformat(), outage.still_dark
     ('distribution_point DP1', 'restored', '2025-10-01T08:40:00+00:00', ('M8',))
     """
-    nodes = forest if isinstance(forest, SupplyForest) else SupplyForest.of(forest)
     rates, equipment, limits = (
         rates or EvidenceRates(),
         equipment or KnownEquipment(),
         limits or CourseLimits(),
     )
-    reports, unplaced = read_reports(signals, nodes, onus=equipment.onus)
-    windows = _windows(planned, nodes)
-    told = Told(_unplanned(reports, nodes, windows, at), nodes)
-    tracks = follow(told, Sweep(told, rates, equipment, windows), rates, limits, at)
+    signals = tuple(signals)
+    tracks, carried = Tracks(), Carried()
+    unplaced: list[Signal] | None = None
+    windows: list[PlannedWindow] = []
+    before: SupplyForest | None = None
+    since: datetime | None = None
+    for until, nodes in _networks(former, forest, at):
+        if before is not None and since is not None:
+            change = Change.between(since, before, nodes)
+            carried = carried.over(change, windows, tracks)
+            tracks.rehang(change)
+        reports, homeless = read_reports(signals, nodes, onus=equipment.onus)
+        so_far = None if unplaced is None else {id(signal) for signal in unplaced}
+        unplaced = [signal for signal in homeless if so_far is None or id(signal) in so_far]
+        if before is None and until < at and not any(report.occurred_at <= until for report in reports):
+            continue
+        windows = [*_windows(planned, nodes), *carried.planned]
+        told = Told(_unplanned(reports, nodes, windows, until), nodes, carried.arrived)
+        ended = [track.explains for track in tracks.every if track.explains is not None]
+        sweep = Sweep(told, rates, equipment, [*windows, *carried.explained, *ended])
+        follow(told, sweep, rates, limits, until, tracks=tracks, since=since)
+        before, since = nodes, until
     outages, superseded = finished(tracks, told, at, limits)
-    unplaced.sort(key=lambda each: (each.occurred_at, each.source.value, each.source_event_id))
+    unplaced = sorted(
+        unplaced or (), key=lambda each: (each.occurred_at, each.source.value, each.source_event_id)
+    )
     return Course(outages, superseded, tuple(unplaced))
 
 
-def follow(told: Told, blame: Blame, rates: EvidenceRates, limits: CourseLimits, at: datetime) -> Tracks:
+def _networks(
+    former: Iterable[tuple[datetime, SupplyForest | Topology]],
+    present: SupplyForest | Topology,
+    at: datetime,
+) -> list[tuple[datetime, SupplyForest]]:
+    """Give the networks in the order in which they stood, each with the instant up to which it did."""
+    earlier = sorted(((until, each) for until, each in former), key=lambda item: item[0])
+    stood = [(until, each) for until, each in earlier if until < at]
+    last = next((each for until, each in earlier if until >= at), present)
+    return [(until, _forest(each)) for until, each in (*stood, (at, last))]
+
+
+def _forest(network: SupplyForest | Topology) -> SupplyForest:
+    return network if isinstance(network, SupplyForest) else SupplyForest.of(with_switched_off(network))
+
+
+def follow(
+    told: Told,
+    blame: Blame,
+    rates: EvidenceRates,
+    limits: CourseLimits,
+    at: datetime,
+    *,
+    tracks: Tracks | None = None,
+    since: datetime | None = None,
+) -> Tracks:
     """Follow outages through all instants up to one.
 
     Parameters
@@ -119,26 +173,36 @@ def follow(told: Told, blame: Blame, rates: EvidenceRates, limits: CourseLimits,
         How fine time is looked at.
     at : datetime
         The last instant.
+    tracks : Tracks, optional
+        Outages so far, to be followed further: changed in place.
+    since : datetime, optional
+        The instant that they were followed up to.
 
     Returns
     -------
     Tracks
         All outages there were, and what was blamed in vain.
     """
-    tracks = Tracks()
+    tracks = Tracks() if tracks is None else tracks
     reports = sorted((each for said in told.of.values() for each in said), key=lambda each: each.occurred_at)
     lapses = lapses_of(reports, rates)
     next_report = next_lapse = 0
-    for instant in instants_of(reports, told.forest, rates, limits.step, at):
+    instants = instants_of(reports, told.forest, rates, limits.step, at)
+    if since is not None:
+        instants = [since, *instants[bisect_right(instants, since) :]]
+    for instant in instants:
         first, first_lapse = next_report, next_lapse
         while next_report < len(reports) and reports[next_report].occurred_at <= instant:
             next_report += 1
         while next_lapse < len(lapses) and lapses[next_lapse][0] < instant:
             next_lapse += 1
         heard, lapsed = reports[first:next_report], lapses[first_lapse:next_lapse]
-        Step(told, tracks, instant, heard, lapsed, blame).run(blame.advance(instant, heard, lapsed))
+        blamed = blame.advance(instant, heard, lapsed)
+        if instant == since:  # all of this was new at an instant before
+            heard, lapsed = [], []
+        Step(told, tracks, instant, heard, lapsed, blame).run(blamed)
     for track in tracks.open.values():
-        if track.stage is Stage.BLAMED:
+        if track.stage is Stage.BLAMED and track.concluded is None:
             track.conclude(blame.outage(track.node))
     return tracks
 

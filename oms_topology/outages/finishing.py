@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from oms_topology.outages.affected import affected_by
 from oms_topology.outages.histories import OutageCourse, Superseded
 from oms_topology.outages.recovery import recovery_of
 from oms_topology.outages.settling import BY_DEVICE
@@ -41,14 +42,14 @@ def finished(tracks: Tracks, told: Told, at: datetime, limits: CourseLimits) -> 
         As :class:`~oms_topology.outages.histories.Course` has them.
     """
     kept = {
-        (track.node, track.started_at): track for track in tracks.every if track.stage is not Stage.WITHDRAWN
+        (track.place, track.started_at): track for track in tracks.every if track.stage is not Stage.WITHDRAWN
     }
     next_start = _next_starts(list(kept.values()), at)
     outages = [
         _outage(track, told, next_start[track], limits) for _, track in sorted(kept.items(), key=_by_start)
     ]
     withdrawn = {
-        (track.node, track.started_at): track for track in tracks.every if track.stage is Stage.WITHDRAWN
+        (track.place, track.started_at): track for track in tracks.every if track.stage is Stage.WITHDRAWN
     }
     superseded = [
         _superseded(track, told.forest)
@@ -58,7 +59,7 @@ def finished(tracks: Tracks, told: Told, at: datetime, limits: CourseLimits) -> 
     return tuple(outages), tuple(superseded)
 
 
-def _by_start(item: tuple[tuple[int, datetime], Track]) -> tuple[datetime, int]:
+def _by_start(item: tuple[tuple[tuple[int, str], datetime], Track]) -> tuple[datetime, tuple[int, str]]:
     return item[0][1], item[0][0]
 
 
@@ -66,7 +67,7 @@ def _superseded(track: Track, forest: SupplyForest) -> Superseded:
     if track.closed_at is None:
         raise ValueError("A track that was withdrawn has the time of that.")
     return Superseded(
-        forest.reference(track.node),
+        _device(track, forest),
         track.started_at,
         track.stood_from,
         track.closed_at,
@@ -75,16 +76,20 @@ def _superseded(track: Track, forest: SupplyForest) -> Superseded:
     )
 
 
+def _device(track: Track, forest: SupplyForest) -> DeviceReference:
+    return track.gone or forest.reference(track.node)
+
+
 def _named(track: Track | None, forest: SupplyForest) -> tuple[DeviceReference, datetime] | None:
-    return None if track is None else (forest.reference(track.node), track.started_at)
+    return None if track is None else (_device(track, forest), track.started_at)
 
 
 def _next_starts(tracks: list[Track], at: datetime) -> dict[Track, datetime]:
     """Give for each track when the next outage of the same device began, or the last instant."""
-    until, next_start = {}, dict.fromkeys((track.node for track in tracks), at)
+    until, next_start = {}, dict.fromkeys((track.place for track in tracks), at)
     for track in sorted(tracks, key=lambda each: each.started_at, reverse=True):
-        until[track] = next_start[track.node]
-        next_start[track.node] = track.started_at
+        until[track] = next_start[track.place]
+        next_start[track.place] = track.started_at
     return until
 
 
@@ -93,6 +98,7 @@ def _outage(track: Track, told: Told, until: datetime, limits: CourseLimits) -> 
     if concluded is None:
         raise ValueError("A track that was followed to the end has been concluded.")
     recovery, ended_at = _recovery(track, told, until)
+    affected = affected_by(forest, (*concluded.meter_numbers, *track.left)) if track.left else concluded
     return OutageCourse(
         device=concluded.device,
         switch=concluded.switch,
@@ -101,10 +107,10 @@ def _outage(track: Track, told: Told, until: datetime, limits: CourseLimits) -> 
         verified_at=recovery.verified_at(ended_at) if ended_at else None,
         posterior=concluded.posterior,
         dead_posterior=concluded.dead_posterior,
-        meter_numbers=concluded.meter_numbers,
-        customers=concluded.customers,
-        critical_customers=concluded.critical_customers,
-        severity=concluded.severity,
+        meter_numbers=affected.meter_numbers,
+        customers=affected.customers,
+        critical_customers=affected.critical_customers,
+        severity=affected.severity,
         substation=concluded.substation,
         feeder=concluded.feeder,
         distribution_point=concluded.distribution_point,
@@ -122,7 +128,9 @@ def _outage(track: Track, told: Told, until: datetime, limits: CourseLimits) -> 
 def _recovery(track: Track, told: Told, until: datetime) -> tuple[Recovery, datetime | None]:
     """Tell how far an outage is over; a device that told its loss itself also tells its end."""
     ended_at = track.closed_at if track.stage is Stage.ENDED else None
-    found = recovery_of(told, track.node, started_at=track.started_at, at=until, ended_at=ended_at)
+    found = recovery_of(
+        told, track.node, started_at=track.started_at, at=until, ended_at=ended_at, left=track.left
+    )
     if ended_at and found.own_lost and found.own_back_at:
         ended_at = found.own_back_at
     return found, ended_at

@@ -65,7 +65,8 @@ class OutageCourse:
         Probability that the device failed, and that it had no power: at the instant asked about while it
         is blamed, else when it was blamed last.
     meter_numbers : tuple of str
-        Meters supplied by it, in preorder.
+        Meters supplied by it when it was blamed last, in preorder; then those that had been given
+        another feed before it was over.
     customers, critical_customers : int
         Distinct customers of these meters, and those of criticality 1.
     severity : str

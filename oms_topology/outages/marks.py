@@ -46,6 +46,8 @@ class Marks:
         What each kind of report weighs.
     equipped : mapping of ReportKind to collection of str
         The meters that can send a kind of report.
+    arrived : mapping of int to datetime, optional
+        Since when a node hangs where it does: of losses before that, it could not tell.
 
     Attributes
     ----------
@@ -56,7 +58,11 @@ class Marks:
     """
 
     def __init__(
-        self, forest: SupplyForest, rates: EvidenceRates, equipped: Mapping[ReportKind, Collection[str]]
+        self,
+        forest: SupplyForest,
+        rates: EvidenceRates,
+        equipped: Mapping[ReportKind, Collection[str]],
+        arrived: Mapping[int, datetime] | None = None,
     ) -> None:
         nodes = len(forest)
         self._forest, self._rates, self._equipped = forest, rates, equipped
@@ -75,6 +81,7 @@ class Marks:
         self._live_weight = np.where(
             is_meter, -reports[ReportKind.POWER_UP].weight, -reports[ReportKind.DEVICE].weight
         )
+        self._arrived_at = _arrivals(forest, arrived) if arrived else None
         self._spoken: set[int] = set()
         self._tripped: set[int] = set()
         self._lost_devices: set[int] = set()
@@ -132,6 +139,8 @@ class Marks:
         total += (self._answer_at >= fresh_since) * reports[ReportKind.PING].weight_of_absence
         total += is_silent * reports[ReportKind.SILENCE].weight
         absence = self._absence(at, since, is_silent)
+        if self._arrived_at is not None:
+            absence[self._arrived_at > fresh_since] = 0
         about_device = np.zeros(len(total), dtype=np.int64)
         about_device[list(self._tripped)] = log_ratio(self._rates.own_trip_odds, 1.0)
         return Evidence(
@@ -169,6 +178,15 @@ class Marks:
         weight = self._rates.reports[ReportKind.SILENCE].weight_of_absence
         is_missing = self._may[ReportKind.SILENCE] & trees & ~self._has_lost & (self._silent_at == _NOT_YET)
         return np.where(is_missing, weight, 0)
+
+
+def _arrivals(forest: SupplyForest, arrived: Mapping[int, datetime]) -> NDArray[np.int64]:
+    """Give each node's newest arrival, its own or of what is above it."""
+    found = np.full(len(forest), _NEVER)
+    for node, at in arrived.items():
+        below = forest.meters_below(node)
+        found[below] = np.maximum(found[below], _ticks(at))
+    return found
 
 
 def _when(report: Report | None, otherwise: int) -> int:

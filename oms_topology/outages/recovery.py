@@ -11,7 +11,7 @@ from oms_topology.outages.losses import CLOCKS_APART
 from oms_topology.outages.rates import ReportKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -23,10 +23,22 @@ __all__ = ["Recovery", "Told", "recovery_of"]
 
 
 class Told:
-    """All reports of a course by node, each node's in the order in which one beats the other."""
+    """All reports of a course by node, each node's in the order in which one beats the other.
 
-    def __init__(self, reports: Iterable[Report], forest: SupplyForest) -> None:
-        self.forest = forest
+    Parameters
+    ----------
+    reports : iterable of Report
+        In any order.
+    forest : SupplyForest
+        Their nodes.
+    arrived : mapping of int to datetime, optional
+        Since when a node hangs where it does, of those that hung elsewhere before.
+    """
+
+    def __init__(
+        self, reports: Iterable[Report], forest: SupplyForest, arrived: Mapping[int, datetime] | None = None
+    ) -> None:
+        self.forest, self.arrived = forest, arrived or {}
         of: dict[int, list[Report]] = {}
         for report in sorted(reports, key=lambda each: (each.node, each.order)):
             of.setdefault(report.node, []).append(report)
@@ -36,6 +48,15 @@ class Told:
     def below(self, top: int) -> list[int]:
         """Give the nodes at and below another one that something was said about, ascending."""
         return [int(node) for node in self.nodes[self.forest.places_below(self.nodes, top)]]
+
+    def since(self, node: int, top: int, at: datetime) -> datetime:
+        """Give an instant, or the later one at which a node came to hang below another."""
+        if self.arrived:
+            for each in self.forest.path(node):
+                if each == top:
+                    break
+                at = max(at, self.arrived.get(each, at))
+        return at
 
     def has_power_word(self, top: int, after: datetime, until: datetime) -> bool:
         """Tell whether power was reported at or below a node after one instant, up to another."""
@@ -111,7 +132,13 @@ class Recovery:
 
 
 def recovery_of(
-    told: Told, top: int, *, started_at: datetime, at: datetime, ended_at: datetime | None = None
+    told: Told,
+    top: int,
+    *,
+    started_at: datetime,
+    at: datetime,
+    ended_at: datetime | None = None,
+    left: Mapping[str, datetime | None] | None = None,
 ) -> Recovery:
     """Tell how far supply was back by an instant.
 
@@ -120,7 +147,7 @@ def recovery_of(
     told : Told
         Everything said.
     top : int
-        Node of the device.
+        Node of the device; -1 once it is gone.
     started_at : datetime
         When the outage began; losses up to five minutes earlier that still stood then belong to it, since
         clocks differ.
@@ -128,6 +155,8 @@ def recovery_of(
         Later reports are left out.
     ended_at : datetime, optional
         When it ended, if it did: what was lost after that belongs to another outage.
+    left : mapping of str to datetime or None, optional
+        Meters that were below it and hang elsewhere now, by number; and when that gave them supply again.
 
     Returns
     -------
@@ -136,13 +165,23 @@ def recovery_of(
     """
     found = Recovery()
     last_loss = at if ended_at is None else ended_at
-    for node in told.below(top):
-        words = [report for report in told.of[node] if started_at - CLOCKS_APART <= report.occurred_at <= at]
+    first_at = started_at - CLOCKS_APART
+    for node in told.below(top) if top >= 0 else ():
+        words = _words(told, node, told.since(node, top, first_at), at)
         if node == top and node < told.forest.devices:
             _hear_device(found, words, started_at)
         else:
             _hear_node(told, found, node, words, started_at, last_loss)
+    for number, left_at in (left or {}).items():
+        node = told.forest.meter_node(number)
+        if node in told.of and not (top >= 0 and told.forest.is_below(node, top)):
+            until = last_loss if left_at is None else min(last_loss, left_at)
+            _hear_node(told, found, node, _words(told, node, first_at, at), started_at, until, left_at)
     return found
+
+
+def _words(told: Told, node: int, first_at: datetime, at: datetime) -> list[Report]:
+    return [report for report in told.of[node] if first_at <= report.occurred_at <= at]
 
 
 def _hear_device(found: Recovery, words: list[Report], started_at: datetime) -> None:
@@ -184,6 +223,7 @@ def _hear_node(
     words: list[Report],
     started_at: datetime,
     last_loss: datetime,
+    left_at: datetime | None = None,
 ) -> None:
     heard = _Heard()
     for report in words:
@@ -193,6 +233,8 @@ def _hear_node(
             break
         else:
             heard.hear_loss(report)
+    if heard.called and left_at is not None:
+        heard.back_at = min(heard.back_at or left_at, left_at)
     if node < told.forest.devices:
         if heard.lost:
             found.devices[node] = heard.back_at

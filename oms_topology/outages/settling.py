@@ -118,13 +118,14 @@ class Step:
         if track.node not in self._recoveries:
             self._date(track)
             self._recoveries[track.node] = recovery_of(
-                self._told, track.node, started_at=track.started_at, at=self._at
+                self._told, track.node, started_at=track.started_at, at=self._at, left=track.left
             )
         return self._recoveries[track.node]
 
     def _date(self, track: Track) -> None:
         """Date an outage by what was known when its device was blamed last."""
-        if track.stage is Stage.BLAMED and track.blamed_at < self._at:
+        # What was blamed last on a former network has been concluded on that one.
+        if track.stage is Stage.BLAMED and track.blamed_at < self._at and track.concluded is None:
             track.conclude(self._blame.outage_before(track.node))
 
     def _blamed_above(self, node: int) -> int | None:

@@ -57,7 +57,7 @@ class Sweep:
         self._standing: dict[int, list[StandingReport]] = {}
         self._growing: set[int] = set()
         self._now = self._former = _Knowledge(_EPOCH)
-        self._marks = Marks(told.forest, rates, equipment.equipped or {})
+        self._marks = Marks(told.forest, rates, equipment.equipped or {}, told.arrived)
         self._wrong = wrong_mapping_of(told.forest, rates, equipment)
         self._prior = prior_of(told.forest, (), rates)
         self._spoken: tuple[int, ...] = ()

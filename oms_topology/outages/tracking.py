@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from oms_topology.model import DeviceReference
     from oms_topology.outages.assessment import ConcludedOutage
     from oms_topology.outages.losses import PlannedWindow
+    from oms_topology.outages.phases import Change
     from oms_topology.outages.reports import Report
 
 __all__ = ["Blame", "Stage", "Track", "Tracks"]
+
+
+_GONE = "It is no longer part of the network."
 
 
 class Blame(Protocol):
@@ -84,6 +89,11 @@ class Track:
         The one that took its place.
     reason : str
         Why it was withdrawn, or how it ended.
+    left : dict of str to datetime or None
+        Meters that had no supply by it, or had had none, and that another device feeds since; and when
+        that gave them supply again.
+    gone : DeviceReference or None
+        The device, once it is in no network any more; the node is -1 then.
     """
 
     node: int
@@ -98,6 +108,13 @@ class Track:
     surfaced_from: Track | None = None
     into: Track | None = None
     reason: str = ""
+    left: dict[str, datetime | None] = field(default_factory=dict)
+    gone: DeviceReference | None = None
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """What it is the outage of, to sort and to compare by."""
+        return self.node, str(self.gone or "")
 
     @property
     def started_at(self) -> datetime:
@@ -144,7 +161,32 @@ class Tracks:
         self._ended[track.node].remove(track)
         self.open[track.node] = track
 
+    def rehang(self, change: Change) -> None:
+        """Go over to the nodes of the next network; an outage of what is not in it any more has ended."""
+        for track in self.every:
+            if track.gone is None:
+                _rehang(track, change)
+        self.open = {track.node: track for track in self.open.values() if track.gone is None}
+        ended = [each for tracks in self._ended.values() for each in tracks if each.gone is None]
+        self._ended = {}
+        for track in ended:
+            self._ended.setdefault(track.node, []).append(track)
+
     def ended_above(self, path: Sequence[int]) -> list[Track]:
         """Give the tracks that ended at one of some nodes, the latest first."""
         found = [track for node in path for track in self._ended.get(node, ())]
         return sorted(found, key=lambda track: (track.closed_at, track.node), reverse=True)
+
+
+def _rehang(track: Track, change: Change) -> None:
+    old, new = track.node, change.node(track.node)
+    if track.stage is not Stage.WITHDRAWN:
+        for number in change.left(old):
+            track.left.setdefault(number, change.at if track.stage.is_open else None)
+    track.node = new
+    if new < 0:
+        track.gone, track.explains = change.old.reference(old), None
+        if track.stage.is_open:
+            track.close(Stage.ENDED, change.at, _GONE)
+    elif track.explains is not None:
+        track.explains = new, *track.explains[1:]
