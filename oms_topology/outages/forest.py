@@ -12,7 +12,7 @@ from oms_topology.errors import UnknownDeviceError
 from oms_topology.model import DeviceKind, DeviceReference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -70,15 +70,18 @@ class SupplyForest:
     last_device: NDArray[np.int32]
 
     @classmethod
-    def of(cls, topology: Topology, *, below: str | None = None, state: State = "current") -> SupplyForest:
+    def of(
+        cls, topology: Topology, *, below: str | Sequence[str] | None = None, state: State = "current"
+    ) -> SupplyForest:
         """Read the nodes off a network.
 
         Parameters
         ----------
         topology : Topology
             The network; later changes of it do not show.
-        below : str, optional
-            Only this device and what it supplies, for instance one substation.
+        below : str or sequence of str, optional
+            Only this device and what it supplies, for instance one substation; or several, none below
+            another.
         state : {"current", "normal"}
             As switched now, or as normally.
 
@@ -95,18 +98,13 @@ class SupplyForest:
         """
         index = topology.supply_index(state)
         forest, columns = index.forest, index.network.columns
-        start, stop = 0, len(forest.order)
-        if below is not None:
-            _, row = index.network.names.locate(columns, below)
-            start = max(0, int(forest.position[row]))
-            stop = start + int(forest.size[row])
-        rows = forest.order[start:stop]
+        runs = [(0, len(forest.order))] if below is None else _runs(index, below)
+        rows = np.concatenate([forest.order[start:stop] for start, stop in runs] or [forest.order[:0]])
         node_of = np.full(len(columns.device_code) + 1, -1, dtype=np.int32)
         node_of[rows] = np.arange(len(rows), dtype=np.int32)
-        first = np.asarray(index.first, dtype=np.int32)[rows]
-        last = np.asarray(index.last, dtype=np.int32)[rows]
-        begin, end = (int(first.min()), int(last.max())) if len(rows) else (0, 0)
-        meters = index.meter_order[begin:end]
+        meters, shift = _meters_of(index, runs)
+        first = np.asarray(index.first, dtype=np.int32)[rows] + shift + np.int32(len(rows))
+        last = np.asarray(index.last, dtype=np.int32)[rows] + shift + np.int32(len(rows))
         parent = np.concatenate((node_of[forest.parent[rows]], node_of[index.meter_feed[meters]]))
         kinds = {kind.value: at for at, kind in enumerate(KINDS)}
         kind = np.array([kinds[each] for each in columns.device_kind[rows]], dtype=np.int8)
@@ -116,8 +114,8 @@ class SupplyForest:
             meters,
             parent,
             np.concatenate((kind, np.full(len(meters), METER, dtype=np.int8))),
-            first - begin + np.int32(len(rows)),
-            last - begin + np.int32(len(rows)),
+            first,
+            last,
             np.arange(len(rows), dtype=np.int32) + forest.size[rows],
         )
 
@@ -270,6 +268,31 @@ class SupplyForest:
             goes_on[node] = False
             goes_on[node + 1 : node + 2] = False
         return _merged(each, goes_on)
+
+
+def _runs(index: SupplyIndex, below: str | Sequence[str]) -> list[tuple[int, int]]:
+    """Give where what some devices supply stands in the preorder: from where to where, ascending."""
+    forest, found = index.forest, []
+    for code in (below,) if isinstance(below, str) else below:
+        _, row = index.network.names.locate(index.network.columns, code)
+        start = max(0, int(forest.position[row]))
+        found.append((start, start + int(forest.size[row])))
+    return sorted(found)
+
+
+def _meters_of(
+    index: SupplyIndex, runs: list[tuple[int, int]]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give the meters of runs of devices, and by how much those of each device stand elsewhere then."""
+    first, last = (np.asarray(each, dtype=np.int32) for each in (index.first, index.last))
+    meters, shift, count = [index.meter_order[:0]], [np.empty(0, dtype=np.int32)], 0
+    for start, stop in runs:
+        rows = index.forest.order[start:stop]
+        begin, end = (int(first[rows].min()), int(last[rows].max())) if len(rows) else (0, 0)
+        meters.append(index.meter_order[begin:end])
+        shift.append(np.full(len(rows), count - begin, dtype=np.int32))
+        count += end - begin
+    return np.concatenate(meters), np.concatenate(shift)
 
 
 def _merged(log_odds: NDArray[np.int64], goes_on: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ __all__ = ["WantedOutage", "WantedSource", "clear_verified", "outage_code", "set
 
 _CONCLUDE = text(
     """
-    SELECT oms_topology.conclude(:segment_no, :since, :at, :seen, CAST(:wanted AS jsonb),
+    SELECT oms_topology.conclude(:segment_nos, :since, :at, :seen, CAST(:wanted AS jsonb),
                                  CAST(:known AS jsonb), CAST(:reasons AS jsonb))
     """
 )
@@ -78,7 +78,7 @@ def write_conclusions(
     reasons: Mapping[str, str],
     at: datetime,
 ) -> tuple[UUID, ...]:
-    """Make the outages of a tree, as far as they reach beyond ``evidence.since``, those that are wanted.
+    """Make the outages of trees, as far as they reach beyond ``evidence.since``, those that are wanted.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def write_conclusions(
     found = connection.execute(
         _CONCLUDE,
         {
-            "segment_no": evidence.segment_no,
+            "segment_nos": list(evidence.segment_nos),
             "since": evidence.since,
             "at": at,
             "seen": evidence.seen,

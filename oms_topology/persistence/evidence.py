@@ -10,7 +10,7 @@ from sqlalchemy import text
 from oms_topology.model import CommunicationStatus, DeviceKind, DeviceReference, PowerStatus, Signal, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -22,30 +22,35 @@ __all__ = [
     "TreeEvidence",
     "read_evidence",
     "read_rates",
+    "take_joined",
     "take_work",
 ]
 
 _TAKE = text("SELECT * FROM oms_topology.take_inference_work(:most, :at)")
 _TREE = text(
     """
-    SELECT d.kind, d.code, q.since, oms_topology.outages_seen(d.device_no, q.since) AS seen,
+    SELECT r.roots, t.segment_nos, t.since, t.changed_ats, t.former_versions,
+           oms_topology.outages_seen(t.segment_nos, t.since) AS seen,
            p.kinds, p.codes, p.starts, p.ends, c.meter_numbers, c.collectors, s.rates
-    FROM oms_topology.device d
-    CROSS JOIN LATERAL (SELECT oms_topology.quiet_instant(d.device_no, :first_at) AS since OFFSET 0) q
+    FROM (SELECT * FROM oms_topology.joined_trees(:segment_no, :first_at, :version, :at) OFFSET 0) t
+    CROSS JOIN LATERAL (
+        SELECT array_agg(d.code ORDER BY d.device_no) AS roots
+        FROM oms_topology.device d WHERE d.device_no = ANY (t.segment_nos)) r
     CROSS JOIN LATERAL (
         SELECT array_agg(u.kind) AS kinds, array_agg(u.code) AS codes, array_agg(p.starts_at) AS starts,
                array_agg(LEAST(p.ends_at, timestamptz '9999-01-01Z')) AS ends
         FROM oms_topology.planned_interval p JOIN oms_topology.device u ON u.device_no = p.device_no
-        WHERE u.segment_no = d.device_no AND p.ends_at > q.since) p
+        WHERE u.segment_no = ANY (t.segment_nos) AND p.ends_at > t.since) p
     CROSS JOIN LATERAL (
         SELECT array_agg(m.meter_number::text) AS meter_numbers, array_agg(o.olt_name::text) AS collectors
         FROM public.oms_meters m JOIN public.onus o ON o.id = m.onu_id
-        WHERE m.segment_no = d.device_no AND o.olt_name <> '') c
+        WHERE m.segment_no = ANY (t.segment_nos) AND o.olt_name <> '') c
     LEFT JOIN oms_topology.inference_setting s ON true
-    WHERE d.device_no = :segment_no
+    WHERE EXISTS (SELECT FROM oms_topology.device d WHERE d.device_no = :segment_no)
     """
 )
-_SAID = text("SELECT * FROM oms_topology.segment_evidence(:segment_no, :since)")
+_SAID = text("SELECT * FROM oms_topology.segment_evidence(:segment_nos, :since)")
+_TAKE_JOINED = text("SELECT oms_topology.take_joined_trees(:segment_nos)")
 _RATES = text("SELECT rates FROM oms_topology.inference_setting")
 _TABLES = {
     Source.SCADA: "scada_events",
@@ -86,18 +91,20 @@ class SourceRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeEvidence:
-    """All that bears on the outages of one supply tree.
+    """All that bears on the outages of one supply tree, and of those that it exchanged devices with.
 
     Attributes
     ----------
-    segment_no : int
-        The tree, by the ``device_no`` of its source.
-    root : DeviceReference
-        Its source.
+    segment_nos : tuple of int
+        The trees, by the ``device_no`` of their sources.
+    roots : tuple of str
+        The codes of these.
     since : aware datetime, UTC
-        The last instant at which it was quiet; outages that ended before are none of this.
+        The last instant at which they were quiet; outages that ended before are none of this.
     seen : str
-        Which outages stood in the tree when this was read.
+        Which outages stood in the trees when this was read.
+    former : tuple of (datetime, int)
+        Until when another network stood, and the ``topology_version`` that had it; ascending.
     signals : tuple of Signal
         What was said since then, and what still held then, in no order.
     rows : mapping of (str, str) to SourceRow
@@ -110,10 +117,11 @@ class TreeEvidence:
         What is set of the weights of reports; empty where all is as usual.
     """
 
-    segment_no: int
-    root: DeviceReference
+    segment_nos: tuple[int, ...]
+    roots: tuple[str, ...]
     since: datetime
     seen: str
+    former: tuple[tuple[datetime, int], ...]
     signals: tuple[Signal, ...]
     rows: Mapping[tuple[str, str], SourceRow] = field(repr=False)
     planned: tuple[tuple[DeviceReference, datetime, datetime], ...] = ()
@@ -142,8 +150,10 @@ def take_work(connection: Connection, *, most: int, at: datetime) -> TakenWork:
     return TakenWork(row.work_count, row.is_busy, row.segment_no, row.first_at)
 
 
-def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -> TreeEvidence | None:
-    """Read all that bears on a tree's outages from an instant on.
+def read_evidence(
+    connection: Connection, segment_no: int, first_at: datetime, *, version: int, at: datetime
+) -> TreeEvidence | None:
+    """Read all that bears on a tree's outages from an instant on, with the trees it exchanged devices with.
 
     Parameters
     ----------
@@ -153,6 +163,10 @@ def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -
         The tree.
     first_at : aware datetime
         The earliest time of what is new there.
+    version : int
+        The newest version of the network that is known to whoever asks.
+    at : aware datetime
+        The instant up to which all is concluded.
 
     Returns
     -------
@@ -163,16 +177,18 @@ def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -
     -----
     Grows with the meters of the tree and with what was said since it was quiet.
     """
-    tree = connection.execute(_TREE, {"segment_no": segment_no, "first_at": first_at}).one_or_none()
+    asked = {"segment_no": segment_no, "first_at": first_at, "version": version, "at": at}
+    tree = connection.execute(_TREE, asked).one_or_none()
     if tree is None:
         return None
-    where = {"segment_no": segment_no, "since": tree.since}
+    where = {"segment_nos": tree.segment_nos, "since": tree.since}
     said = connection.execute(_SAID, where).all()
     return TreeEvidence(
-        segment_no=segment_no,
-        root=DeviceReference(DeviceKind(tree.kind), tree.code),
+        segment_nos=tuple(tree.segment_nos),
+        roots=tuple(tree.roots),
         since=tree.since,
         seen=tree.seen,
+        former=tuple(zip(tree.changed_ats, tree.former_versions, strict=True)),
         signals=tuple(_signal(row) for row in said),
         rows=_rows(said),
         planned=tuple(
@@ -184,6 +200,11 @@ def read_evidence(connection: Connection, segment_no: int, first_at: datetime) -
         collectors=dict(zip(tree.meter_numbers or (), tree.collectors or (), strict=True)),
         rates=tree.rates or {},
     )
+
+
+def take_joined(connection: Connection, segment_nos: Sequence[int]) -> bool:
+    """Take trees in hand until the transaction ends; False where somebody else has one of them."""
+    return bool(connection.execute(_TAKE_JOINED, {"segment_nos": list(segment_nos)}).scalar_one())
 
 
 def read_rates(connection: Connection) -> dict[str, Any]:

@@ -125,7 +125,8 @@ def _tallies(
     forest, total = SupplyForest.of(topology), defaultdict[ReportKind, RateTally](RateTally)
     for segment_no in sorted(trees):
         first_at = min(outage.started_at for outage in trees[segment_no])
-        evidence = read_evidence(connection, segment_no, first_at)
+        # Learnt from on the network of today, each tree by itself.
+        evidence = read_evidence(connection, segment_no, first_at, version=0, at=first_at)
         if evidence is None:
             continue
         reports, _ = read_reports(evidence.signals, forest)

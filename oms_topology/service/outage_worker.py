@@ -7,22 +7,20 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from oms_topology.errors import AmbiguousDeviceError, ConflictError, OmsTopologyError
-from oms_topology.graph.topology import Topology
+from oms_topology.errors import ConflictError, OmsTopologyError
 from oms_topology.outages.assessing import KnownEquipment
 from oms_topology.outages.course import course_of
-from oms_topology.outages.forest import SupplyForest
 from oms_topology.outages.rates import EvidenceRates
 from oms_topology.persistence.conclusions import clear_verified, set_due, write_conclusions
 from oms_topology.persistence.database import Database, translated_errors
-from oms_topology.persistence.evidence import read_evidence, take_work
+from oms_topology.persistence.evidence import read_evidence, take_joined, take_work
 from oms_topology.persistence.inference_bell import InferenceBell
 from oms_topology.persistence.schema import require_version
 from oms_topology.persistence.store import Store
-from oms_topology.service.concluding import AreaCache, due_after, wanted_outages, withdrawal_reasons
+from oms_topology.service.concluding import due_after, wanted_outages, withdrawal_reasons
 from oms_topology.service.consumers.backoff import Backoff
 from oms_topology.service.estimating import estimate_restorations
-from oms_topology.service.following import followed
+from oms_topology.service.past_networks import MissingNetworksError, Networks, told_apart
 from oms_topology.service.storm_watch import StormWatch
 
 if TYPE_CHECKING:
@@ -33,15 +31,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from oms_topology.graph.topology import Topology
     from oms_topology.persistence.evidence import TakenWork
 
 __all__ = ["OutageWorker"]
 
 _LOG = logging.getLogger(__name__)
-_MOST_TREES: Final = 64
 _MOST_CONFLICTS: Final = 20
 _LOOK_S: Final = 1.0
 _LATER: Final = timedelta(minutes=5)
+_SOON: Final = timedelta(milliseconds=200)
 _ESTIMATE_EVERY_S: Final = 60.0
 _ESTIMATE_IN_STORM_EVERY_S: Final = 600.0
 
@@ -88,8 +87,7 @@ class OutageWorker:
         self._batch = batch
         self._clock = clock or (lambda: datetime.now(UTC))
         self._storm = StormWatch(self._database.engine, now=self._clock)
-        self._topology: Topology | None = None
-        self._trees: dict[int, AreaCache] = {}
+        self._networks = Networks(self._database)
         self._next_estimates_s = 0.0
 
     def drain(self) -> int:
@@ -191,13 +189,17 @@ class OutageWorker:
 
     def _step(self, most: int) -> TakenWork:
         """Take one tree and judge it, in one transaction."""
-        # Not with a tree in hand: to wait for the network there is a deadlock that no server sees.
-        topology, at = self._present_topology(), self._clock()
-        with translated_errors(), self._database.engine.begin() as connection:
-            work = take_work(connection, most=most, at=at)
-            if work.segment_no is not None:
-                self._judge_apart(connection, work, topology, at)
-        return work
+        while True:
+            # Not with a tree in hand: to wait for the network there is a deadlock that no server sees.
+            topology, at = self._networks.present(self._store.topology_version()), self._clock()
+            try:
+                with translated_errors(), self._database.engine.begin() as connection:
+                    work = take_work(connection, most=most, at=at)
+                    if work.segment_no is not None:
+                        self._judge_apart(connection, work, topology, at)
+                    return work
+            except MissingNetworksError as missing:
+                self._networks.load(missing.versions)
 
     def _judge_apart(self, connection: Connection, work: TakenWork, topology: Topology, at: datetime) -> None:
         """Judge a tree so that one that cannot be judged does not keep the others waiting."""
@@ -212,14 +214,27 @@ class OutageWorker:
     def _judge(self, connection: Connection, work: TakenWork, topology: Topology, at: datetime) -> None:
         assert work.segment_no is not None  # noqa: S101
         assert work.first_at is not None  # noqa: S101
-        evidence = read_evidence(connection, work.segment_no, work.first_at)
+        evidence = read_evidence(
+            connection, work.segment_no, work.first_at, version=topology.topology_version, at=at
+        )
         if evidence is None:
             return
-        tree = self._tree(topology, work.segment_no, evidence.root.code)
+        if len(evidence.segment_nos) > 1 and not take_joined(connection, evidence.segment_nos):
+            set_due(connection, work.segment_no, first_at=work.first_at, due_at=at + _SOON)
+            return
+        tree = self._networks.tree(topology, evidence.segment_nos, evidence.roots)
+        first_at = min((signal.occurred_at for signal in evidence.signals), default=at)
+        former = self._networks.former(told_apart(evidence.former, first_at), evidence.roots)
         rates = EvidenceRates.from_mapping(evidence.rates)
         equipment = KnownEquipment(collectors=evidence.collectors or None)
         course = course_of(
-            evidence.signals, tree.forest, at=at, rates=rates, equipment=equipment, planned=evidence.planned
+            evidence.signals,
+            tree.forest,
+            at=at,
+            rates=rates,
+            equipment=equipment,
+            planned=evidence.planned,
+            former=former,
         )
         write_conclusions(
             connection,
@@ -228,23 +243,5 @@ class OutageWorker:
             reasons=withdrawal_reasons(course),
             at=at,
         )
-        first_at, due_at = due_after(evidence.signals, rates, at, evidence.planned) or (None, None)
-        set_due(connection, work.segment_no, first_at=first_at, due_at=due_at)
-
-    def _present_topology(self) -> Topology:
-        if self._topology is None:
-            self._topology = Topology.from_postgres(self._database)
-        elif self._topology.topology_version != self._store.topology_version():
-            self._topology, self._trees = followed(self._database, self._topology).topology, {}
-        return self._topology
-
-    def _tree(self, topology: Topology, segment_no: int, source: str) -> AreaCache:
-        if segment_no not in self._trees:
-            if len(self._trees) >= _MOST_TREES:
-                self._trees.pop(next(iter(self._trees)))
-            try:
-                forest = SupplyForest.of(topology, below=source)
-            except AmbiguousDeviceError:  # a feeder, say, has the same code: all trees, then
-                forest = SupplyForest.of(topology)
-            self._trees[segment_no] = AreaCache(forest)
-        return self._trees[segment_no]
+        since, due_at = due_after(evidence.signals, rates, at, evidence.planned) or (None, None)
+        set_due(connection, work.segment_no, first_at=since, due_at=due_at)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from oms_topology import Pipeline
+from oms_topology import Pipeline, Topology
 from oms_topology.persistence.records import outage_detail, outage_rows
 from oms_topology.service.outage_worker import OutageWorker
 from tests.acceptance.scada_grid import Grid, at, event
@@ -475,3 +475,83 @@ def test_a_change_of_the_network_moves_the_blame_though_nothing_more_is_said(tow
         " SELECT device_no, :at, '-infinity' FROM oms_topology.device WHERE is_source", at=at(0),
     )  # fmt: skip
     assert town.outages() == found
+
+
+def move_dp2_to_f2(town: Town, minute: float, feeder: str = "F2") -> None:
+    """Give a distribution point another feeder at that minute, as if the network had stood long before."""
+    town.rows("SELECT oms_topology.settle()")
+    town.rows("UPDATE oms_topology.topology_change SET changed_at = :at", at=at(-6000))
+    town.database.store_network(Topology.from_text(TOWN.replace("F1 >SW2> DP2", f"{feeder} >SW2> DP2")))
+    town.rows("SELECT oms_topology.settle()")
+    assert feeder in Topology.from_postgres(town.database).upstream("DP2")
+    town.rows(
+        "UPDATE oms_topology.topology_change SET changed_at = :at WHERE changed_at > :then",
+        at=at(minute), then=at(-6000),
+    )  # fmt: skip
+
+
+def lose_f1(town: Town) -> None:
+    for meter in (1, 2, 3, 5, 6, 8, 9, 10, 11, 13, 14, 15, 17, 18):
+        town.gasp(f"M{meter}", 2)
+
+
+@pytest.mark.parametrize("feeder", ["F2", "F3"])
+def test_late_reports_are_judged_on_the_network_of_their_time(town: Town, feeder: str) -> None:
+    move_dp2_to_f2(town, 30, feeder)
+    lose_f1(town)
+    for meter in range(1, 20):
+        town.gasp(f"M{meter}", 20, back=True)
+    found = town.outages()
+    assert [row[:3] for row in found] == [("F1", "cleared", "outage")]
+    assert found[0][3:6] == (at(2), at(20), 19)
+    assert town.waiting() == 0
+    town.rows(
+        "INSERT INTO oms_topology.inference_due (segment_no, first_at, due_at)"
+        " SELECT device_no, :at, '-infinity' FROM oms_topology.device WHERE is_source", at=at(0),
+    )  # fmt: skip
+    assert town.outages() == found
+
+
+@pytest.mark.parametrize("feeder", ["F2", "F3"])
+def test_what_gets_another_feed_has_supply_again_and_its_outage_goes_on(town: Town, feeder: str) -> None:
+    lose_f1(town)
+    town.now = at(25)
+    assert [row[:6] for row in town.outages()] == [("F1", "detected", "outage", at(2), None, 19)]
+    move_dp2_to_f2(town, 30, feeder)
+    for meter in range(10, 19):
+        town.gasp(f"M{meter}", 31, back=True)
+    town.now = at(60)
+    assert [row[:6] for row in town.outages()] == [("F1", "detected", "outage", at(2), None, 19)]
+    ((dark, steps),) = town.rows(
+        "SELECT still_dark_meters, restoration_steps FROM oms_topology.outage_inference"
+    )
+    assert sorted(dark) == ["M1", "M2", "M3", "M5", "M6", "M8", "M9"]
+    assert steps[-1]["meters"] == 9
+
+
+def test_a_switch_that_crews_open_does_not_end_the_outage_behind_it(town: Town) -> None:
+    lose_dp1(town)
+    town.now = at(25)
+    found = town.outages()
+    assert [row[0] for row in found] == ["DP1"]
+    town.rows("UPDATE oms_topology.branch SET is_open = true WHERE code = 'SW1'")
+    town.rows("SELECT oms_topology.settle()")
+    town.call("M2", 20)
+    assert [row[:6] for row in town.outages()] == [row[:6] for row in found]
+
+
+def test_two_workers_judge_trees_that_exchanged_devices(town: Town) -> None:
+    move_dp2_to_f2(town, 30, "F3")
+    lose_f1(town)
+    for meter in range(30, 46):
+        town.gasp(f"M{meter}", 40)
+    with town.new_worker() as other:
+        threads = [Thread(target=each.drain) for each in (town.worker, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    town.now = at(61)
+    assert town.outages()[0][0] == "F1"
+    assert town.outages()[0][3] == at(2)
+    assert town.value("SELECT count(*) FROM oms_topology.inference_due WHERE due_at <= :at", at=at(61)) == 0

@@ -197,8 +197,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT p_segment_no, p_first_at, p_due_at WHERE p_due_at IS NOT NULL
 $$;
 
--- The outages in a tree that had not ended before an instant.
-CREATE FUNCTION oms_topology.segment_outages(p_segment_no integer, p_since timestamptz) RETURNS SETOF oms_topology.outage_device
+-- The outages in trees that had not ended before an instant.
+CREATE FUNCTION oms_topology.segment_outages(p_segment_nos integer[], p_since timestamptz) RETURNS SETOF oms_topology.outage_device
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
@@ -206,13 +206,13 @@ BEGIN
     SELECT o.* FROM oms_topology.outage_device o
     LEFT JOIN oms_topology.device d ON d.device_no = o.device_no
     LEFT JOIN public.oms_meters m ON m.meter_no = o.meter_no
-    WHERE COALESCE(o.ended_at, 'infinity') >= p_since AND COALESCE(d.segment_no, m.segment_no) = p_segment_no;
+    WHERE COALESCE(o.ended_at, 'infinity') >= p_since AND COALESCE(d.segment_no, m.segment_no) = ANY (p_segment_nos);
 END $$;
 
--- The last instant before p_first_at at which the tree was quiet: no outage had been open for four hours, nor been
+-- The last instant before p_first_at at which the trees were quiet: no outage had been open for four hours, nor been
 -- over but not yet verified for a day. What one meter alone keeps open does not hold the past open; its own reports
 -- are read from where its loss began.
-CREATE FUNCTION oms_topology.quiet_instant(p_segment_no integer, p_first_at timestamptz) RETURNS timestamptz
+CREATE FUNCTION oms_topology.quiet_instant(p_segment_nos integer[], p_first_at timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     quiet_at timestamptz := p_first_at - interval '4 hours';
@@ -220,7 +220,7 @@ DECLARE
 BEGIN
     LOOP
         SELECT min(o.started_at) - interval '4 hours' INTO earlier
-        FROM oms_topology.segment_outages(p_segment_no, quiet_at - interval '1 day') o
+        FROM oms_topology.segment_outages(p_segment_nos, quiet_at - interval '1 day') o
         JOIN public.oms_outage_events e ON e.id = o.outage_event_id
         WHERE o.started_at - interval '4 hours' < quiet_at
           AND (o.ended_at >= quiet_at OR e.status = 'restored' OR o.ended_at IS NULL AND o.device_no IS NOT NULL);
@@ -228,6 +228,56 @@ BEGIN
         quiet_at := earlier;
     END LOOP;
     RETURN quiet_at;
+END $$;
+
+-- What is judged together with a tree, and since when: the trees with which it has exchanged devices or meters since it
+-- was quiet, up to sixteen; and when each of their changes up to p_at was, with the version before it, oldest first.
+-- What is older than the first version that is remembered is judged on the first network that is known.
+CREATE FUNCTION oms_topology.joined_trees(
+    p_segment_no integer, p_first_at timestamptz, p_version bigint, p_at timestamptz,
+    OUT segment_nos integer[], OUT since timestamptz, OUT changed_ats timestamptz[], OUT former_versions bigint[]
+)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    joined     integer[] := ARRAY[p_segment_no];
+    first_at   timestamptz := oms_topology.quiet_instant(joined, p_first_at);
+    wider      integer[];
+    first_kept bigint;
+BEGIN
+    LOOP
+        SELECT array_agg(DISTINCT s.no ORDER BY s.no) INTO wider
+        FROM (SELECT unnest(c.segment_nos) AS no FROM oms_topology.topology_change c
+              WHERE c.changed_at > first_at AND c.changed_at <= p_at AND c.topology_version <= p_version
+                AND c.segment_nos && joined AND cardinality(c.segment_nos) <= 16
+              UNION SELECT unnest(joined)) s;
+        EXIT WHEN wider = joined OR cardinality(wider) > 16;
+        joined := wider;
+        first_at := oms_topology.quiet_instant(joined, LEAST(p_first_at, first_at + interval '4 hours'));
+    END LOOP;
+    segment_nos := joined;
+    since := first_at;
+    SELECT min(c.topology_version) INTO first_kept FROM oms_topology.topology_change c;
+    SELECT COALESCE(array_agg(c.changed_at ORDER BY c.topology_version), '{}'),
+           COALESCE(array_agg(c.topology_version - 1 ORDER BY c.topology_version), '{}')
+    INTO changed_ats, former_versions
+    FROM oms_topology.topology_change c
+    WHERE c.changed_at > first_at AND c.changed_at <= p_at AND c.topology_version <= p_version
+      AND c.topology_version > first_kept AND c.segment_nos && joined;
+END $$;
+
+-- Takes in hand what is judged together with a tree; false where somebody else has any of it.
+CREATE FUNCTION oms_topology.take_joined_trees(p_segment_nos integer[]) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tree integer;
+BEGIN
+    FOREACH tree IN ARRAY p_segment_nos LOOP
+        IF NOT pg_try_advisory_xact_lock(hashtext('oms_topology.inference'), tree) THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN true;
 END $$;
 
 -- Since when the reports of a meter matter that are older than an instant: where the loss of power, or of its
@@ -247,9 +297,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                              AND n.communication_status = 'online')))
 $$;
 
--- All that was said about a tree since it was quiet: by meters, by devices of themselves, by customers, and what
+-- All that was said about trees since they were quiet: by meters, by devices of themselves, by customers, and what
 -- people decided to be over. Signals of several meters are one row.
-CREATE FUNCTION oms_topology.segment_evidence(p_segment_no integer, p_since timestamptz)
+CREATE FUNCTION oms_topology.segment_evidence(p_segment_nos integer[], p_since timestamptz)
 RETURNS TABLE (
     source text, source_event_id text, content_hash text, kind text, code text, meter_numbers text[],
     power_status text, communication_status text, occurred_at timestamptz, received_at timestamptz,
@@ -265,7 +315,7 @@ BEGIN
                          AND m.communication_status = 'online' THEN p_since
                     ELSE oms_topology.episode_start(m.meter_no, p_since) END AS since
         FROM public.oms_meters m
-        WHERE m.segment_no = p_segment_no
+        WHERE m.segment_no = ANY (p_segment_nos)
           AND (m.own_power_at IS NOT NULL OR m.supply_lost_at IS NOT NULL OR m.last_communication IS NOT NULL
                OR m.power_signal_no IS NOT NULL)
     ), told AS (
@@ -283,20 +333,20 @@ BEGIN
     SELECT g.source, g.source_event_id, g.content_hash, d.kind, d.code, '{}', g.power_status, NULL, r.at, g.received_at,
            g.time_is_sound, g.record_id
     FROM oms_topology.device_reports(
-        ARRAY(SELECT s.device_no FROM oms_topology.device_state s WHERE s.segment_no = p_segment_no), p_since) r
+        ARRAY(SELECT s.device_no FROM oms_topology.device_state s WHERE s.segment_no = ANY (p_segment_nos)), p_since) r
     JOIN oms_topology.device d ON d.device_no = r.device_no
     JOIN oms_topology.signal g ON g.signal_no = r.signal_no
     UNION ALL
     SELECT g.source, g.source_event_id, g.content_hash, 'meter', m.meter_number::text, ARRAY[m.meter_number]::text[], 'off', NULL,
            c.occurred_at, g.received_at, g.time_is_sound, g.record_id
     FROM oms_topology.call_report c
-    JOIN public.oms_meters m ON m.meter_no = c.meter_no AND m.segment_no = p_segment_no
+    JOIN public.oms_meters m ON m.meter_no = c.meter_no AND m.segment_no = ANY (p_segment_nos)
     JOIN oms_topology.signal g ON g.signal_no = c.signal_no
     WHERE c.occurred_at >= p_since
     UNION ALL
     SELECT 'system', 'decision ' || x.decision_no, '', COALESCE(d.kind, 'meter'), COALESCE(d.code, m.meter_number), '{}',
            'on', NULL, x.at, x.decided_at, true, NULL
-    FROM oms_topology.segment_outages(p_segment_no, p_since) o
+    FROM oms_topology.segment_outages(p_segment_nos, p_since) o
     JOIN oms_topology.outage_decision x ON x.outage_event_id = o.outage_event_id AND x.action IN ('restore', 'cancel')
         AND x.device_no IS NOT DISTINCT FROM o.device_no
     LEFT JOIN oms_topology.device d ON d.device_no = o.device_no

@@ -39,7 +39,7 @@ END $$;
 -- Which standing outage each wanted one continues: of the same device or meter, the one of the same start first, then
 -- the earliest that it overlaps; else one that oms_correlate_events opened by place for the same reports.
 CREATE FUNCTION oms_topology.continued_conclusions(
-    p_wanted oms_topology.wanted_outage[], p_segment_no integer, p_since timestamptz
+    p_wanted oms_topology.wanted_outage[], p_segment_nos integer[], p_since timestamptz
 ) RETURNS TABLE (place integer, outage_event_id uuid)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -48,7 +48,7 @@ BEGIN
     WITH pair AS (
         SELECT w.place, o.outage_event_id, w.started_at, o.started_at AS stood_from, o.started_at = w.started_at AS is_same
         FROM unnest(p_wanted) w
-        JOIN oms_topology.segment_outages(p_segment_no, p_since) o
+        JOIN oms_topology.segment_outages(p_segment_nos, p_since) o
             ON (o.device_no = w.device_no OR o.meter_no = w.meter_no)
             AND o.started_at <= COALESCE(w.ended_at, 'infinity') AND w.started_at <= COALESCE(o.ended_at, 'infinity')
     ), claimed AS (
@@ -311,20 +311,20 @@ BEGIN
     END LOOP;
 END $$;
 
--- Tells whether a tree's outages are still those that the evidence was read beside.
-CREATE FUNCTION oms_topology.outages_seen(p_segment_no integer, p_since timestamptz) RETURNS text
+-- Tells whether outages of trees are still those that the evidence was read beside.
+CREATE FUNCTION oms_topology.outages_seen(p_segment_nos integer[], p_since timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT md5(COALESCE(string_agg(o.outage_event_id::text || o.started_at || COALESCE(o.ended_at::text, '') || e.status, ','
                                    ORDER BY o.outage_event_id), ''))
-    FROM oms_topology.segment_outages(p_segment_no, p_since) o
+    FROM oms_topology.segment_outages(p_segment_nos, p_since) o
     JOIN public.oms_outage_events e ON e.id = o.outage_event_id
 $$;
 
--- Makes the outages of a tree, as far as they reach beyond p_since, those that are wanted; returns them in that order.
+-- Makes the outages of trees, as far as they reach beyond p_since, those that are wanted; returns them in that order.
 -- p_seen is what outages_seen() told when the evidence was read: where devices or people have moved an outage since,
 -- the conclusions are void, and the transaction is to be run again.
 CREATE FUNCTION oms_topology.conclude(
-    p_segment_no integer, p_since timestamptz, p_at timestamptz, p_seen text, p_wanted jsonb, p_known jsonb, p_reasons jsonb
+    p_segment_nos integer[], p_since timestamptz, p_at timestamptz, p_seen text, p_wanted jsonb, p_known jsonb, p_reasons jsonb
 ) RETURNS uuid[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -335,18 +335,19 @@ DECLARE
     matched    jsonb;
     next_id    uuid;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.segment'), p_segment_no);
+    PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.segment'), s.no)
+    FROM (SELECT unnest(p_segment_nos) AS no ORDER BY 1) s;
     PERFORM FROM public.oms_outage_events e
-    WHERE e.id IN (SELECT o.outage_event_id FROM oms_topology.segment_outages(p_segment_no, p_since) o)
+    WHERE e.id IN (SELECT o.outage_event_id FROM oms_topology.segment_outages(p_segment_nos, p_since) o)
     ORDER BY e.id FOR UPDATE;
-    IF oms_topology.outages_seen(p_segment_no, p_since) <> p_seen THEN
-        RAISE EXCEPTION 'the outages of segment % changed meanwhile', p_segment_no USING ERRCODE = 'serialization_failure';
+    IF oms_topology.outages_seen(p_segment_nos, p_since) <> p_seen THEN
+        RAISE EXCEPTION 'the outages of segments % changed meanwhile', p_segment_nos USING ERRCODE = 'serialization_failure';
     END IF;
     wanted := ARRAY(SELECT w FROM oms_topology.wanted_outages(p_wanted) w ORDER BY w.ended_at NULLS LAST, w.place);
     SELECT COALESCE(jsonb_object_agg(c.place, c.outage_event_id), '{}') INTO matched
-    FROM oms_topology.continued_conclusions(wanted, p_segment_no, p_since) c;
+    FROM oms_topology.continued_conclusions(wanted, p_segment_nos, p_since) c;
     gone := ARRAY(
-        SELECT o FROM oms_topology.segment_outages(p_segment_no, p_since) o
+        SELECT o FROM oms_topology.segment_outages(p_segment_nos, p_since) o
         JOIN public.oms_outage_events e ON e.id = o.outage_event_id
         WHERE e.status <> 'cancelled' AND NOT EXISTS (SELECT FROM jsonb_each_text(matched) m WHERE m.value = o.outage_event_id::text)
         ORDER BY o.started_at, o.outage_event_id);
