@@ -133,6 +133,17 @@ END $$;
 CREATE FUNCTION oms_topology.mark_meter() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF NEW.substation_id IS NULL AND OLD.substation_id IS NOT NULL OR NEW.feeder_id IS NULL AND OLD.feeder_id IS NOT NULL THEN
+        -- It may have been deleted with all that hangs below it, which goes next: a meter that was inserted in the same
+        -- transaction would be refused by the keys to that before their own SET NULL comes to it.
+        NEW.feeder_id := (SELECT f.id FROM public.network_feeders f LEFT JOIN public.network_substations s ON s.id = f.substation_id
+                          WHERE f.id = NEW.feeder_id AND (s.id IS NOT NULL OR f.substation_id IS NULL));
+        NEW.dp_id := (SELECT p.id FROM public.network_distribution_points p
+                      LEFT JOIN public.network_feeders f ON f.id = p.feeder_id
+                      LEFT JOIN public.network_substations s ON s.id = f.substation_id
+                      WHERE p.id = NEW.dp_id AND (f.id IS NOT NULL OR p.feeder_id IS NULL)
+                        AND (s.id IS NOT NULL OR f.substation_id IS NULL));
+    END IF;
     NEW.supply_is_stale := true;
     -- Whoever moves a meter by its contract columns means them.
     NEW.device_is_explicit := NEW.device_is_explicit
@@ -485,6 +496,10 @@ BEGIN
        AND NOT EXISTS (SELECT FROM oms_topology.topology_before WHERE topology_version IS NULL) THEN
         PERFORM pg_advisory_xact_lock_shared(hashtext('oms_topology.topology'));
         RETURN false;
+    END IF;
+    IF current_setting('oms_topology.has_segments', true) = 'on'
+       AND NOT pg_try_advisory_xact_lock(hashtext('oms_topology.topology')) THEN
+        RETURN false;  -- what is marked is left to the next transaction
     END IF;
     -- What commits meanwhile belongs to this version with all its marks, or to the next with all of its log: one
     -- snapshot sees the log without a mark (why that is right: 66). Under a steady stream of changes the last

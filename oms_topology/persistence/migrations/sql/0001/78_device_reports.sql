@@ -26,7 +26,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         since = excluded.since, signal_no = excluded.signal_no
 $$;
 
--- Takes the locks of supply trees and of the trees that share meters with them, in order.
+-- Takes the locks of supply trees and of the trees that share meters with them, in order. From then on settle() waits
+-- for nobody in this transaction: who holds a tree and waits for the topology would wait for who waits for the tree.
 CREATE FUNCTION oms_topology.lock_segments(VARIADIC p_segment_nos integer[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -36,6 +37,7 @@ BEGIN
           UNION SELECT segment_no FROM oms_topology.alternate_supply WHERE normal_segment_no = ANY (p_segment_nos)
           ORDER BY 1) s
     WHERE s.segment_no IS NOT NULL;
+    PERFORM set_config('oms_topology.has_segments', 'on', true);
 END $$;
 
 -- A loss of supply, carried in one pass to the meters whose row alone decides: they hang below on one supply, and
