@@ -74,12 +74,15 @@ class TakenWork(NamedTuple):
         The tree to judge; None where none is due.
     first_at : datetime or None
         The earliest time of what is new there.
+    is_more : bool
+        Whether anything else waits now.
     """
 
     work_count: int
     is_busy: bool
     segment_no: int | None
     first_at: datetime | None
+    is_more: bool
 
 
 class SourceRow(NamedTuple):
@@ -147,7 +150,7 @@ def take_work(connection: Connection, *, most: int, at: datetime) -> TakenWork:
         The tree that has waited longest, of those nobody else has in hand.
     """
     row = connection.execute(_TAKE, {"most": most, "at": at}).one()
-    return TakenWork(row.work_count, row.is_busy, row.segment_no, row.first_at)
+    return TakenWork(row.work_count, row.is_busy, row.segment_no, row.first_at, row.is_more)
 
 
 def read_evidence(

@@ -120,7 +120,7 @@ class OutageWorker:
                 time.sleep(backoff.next_s())
                 continue
             judged, taken = judged + (work.segment_no is not None), taken + work.work_count
-            if work.segment_no is None and (is_once or not work.work_count):
+            if not work.is_more or (work.segment_no is None and (is_once or not work.work_count)):
                 return judged, taken
             backoff.reset()
 

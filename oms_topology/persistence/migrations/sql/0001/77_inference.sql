@@ -131,10 +131,10 @@ CREATE TRIGGER queue_changed_trees AFTER INSERT ON oms_topology.topology_change
 
 -- Folds what is queued into the trees that it concerns, and takes one tree that is due and that nobody else has in
 -- hand: it is this transaction's until its end. work_count tells how many rows were folded, is_busy whether trees are
--- due that others have in hand.
+-- due that others have in hand, is_more whether anything else waits.
 CREATE FUNCTION oms_topology.take_inference_work(
     p_most integer, p_at timestamptz,
-    OUT work_count integer, OUT is_busy boolean, OUT segment_no integer, OUT first_at timestamptz
+    OUT work_count integer, OUT is_busy boolean, OUT segment_no integer, OUT first_at timestamptz, OUT is_more boolean
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -185,6 +185,8 @@ BEGIN
         END IF;
         is_busy := true;
     END LOOP;
+    is_more := work_count >= p_most OR EXISTS (
+        SELECT FROM oms_topology.inference_due q WHERE q.due_at <= p_at AND q.segment_no <> COALESCE(take_inference_work.segment_no, -1));
 END $$;
 
 -- Sets when a tree is to be judged again, in place of what was set before; NULL for not before something new is said.
