@@ -224,7 +224,8 @@ class OutageWorker:
             return
         tree = self._networks.tree(topology, evidence.segment_nos, evidence.roots)
         first_at = min((signal.occurred_at for signal in evidence.signals), default=at)
-        former = self._networks.former(told_apart(evidence.former, first_at), evidence.roots)
+        changes = told_apart(evidence.former, first_at, self._networks.most_past)
+        former = self._networks.former(changes, evidence.roots)
         rates = EvidenceRates.from_mapping(evidence.rates)
         equipment = KnownEquipment(collectors=evidence.collectors or None)
         course = course_of(

@@ -24,7 +24,7 @@ __all__ = ["MissingNetworksError", "Networks", "told_apart"]
 _LOG = logging.getLogger(__name__)
 _MOST_TREES: Final = 64
 _MOST_CHANGES: Final = 16
-_MOST_PAST: Final = 2 * _MOST_CHANGES  # as many as one tree may want, and what was followed meanwhile
+_MOST_PAST_METERS: Final = 2_000_000
 _STEP: Final = timedelta(seconds=30)
 
 
@@ -43,16 +43,23 @@ class MissingNetworksError(Exception):
 
 
 class Networks:
-    """The present network of a database, followed, and the last few that were asked for.
+    """The present network of a database, followed, and the last few that stood or were asked for.
 
     Parameters
     ----------
     database : Database
         Where they are.
+
+    Attributes
+    ----------
+    most_past : int
+        How many networks of the past are held: sixteen, fewer of networks with more than 125,000 meters,
+        so that all together have no more than two million, but one at the least.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.most_past = _MOST_CHANGES
         self._read: Topology | None = None
         self._hung: Topology | None = None
         self._trees: dict[tuple[int, ...], AreaCache] = {}
@@ -68,6 +75,8 @@ class Networks:
                 self._keep(self._read.topology_version, self._hung)
                 self._read = followed(self._database, self._read).topology
             self._hung, self._trees = with_switched_off(self._read), {}
+            meters = len(self._hung.supply_index().meter_order)
+            self.most_past = max(1, min(_MOST_CHANGES, _MOST_PAST_METERS // max(1, meters)))
         assert self._hung is not None  # noqa: S101
         return self._hung
 
@@ -87,7 +96,7 @@ class Networks:
         Parameters
         ----------
         changes : iterable of (datetime, int)
-            Until when a version stood, and which.
+            Until when a version stood, and which; no more than ``most_past``.
         roots : tuple of str
             Codes of the sources of the trees that are wanted.
 
@@ -97,13 +106,15 @@ class Networks:
             Some are not in memory.
         """
         changes = list(changes)
+        for _, version in changes:
+            if version in self._past:
+                self._past[version] = self._past.pop(version)  # what was asked for last goes last
         missing = [version for _, version in changes if version not in self._past]
         if missing:
             raise MissingNetworksError(missing)
         found = []
         for until, version in changes:
-            topology = self._past.pop(version)
-            self._past[version] = topology  # the one that was asked for last goes last
+            topology = self._past[version]
             if topology is not None:
                 key = version, roots
                 if key not in self._forests:
@@ -124,7 +135,7 @@ class Networks:
 
     def _keep(self, version: int, topology: Topology | None) -> None:
         self._past[version] = topology
-        while len(self._past) > _MOST_PAST:
+        while len(self._past) > self.most_past:
             del self._past[next(iter(self._past))]
         self._forests = {key: each for key, each in self._forests.items() if key[0] in self._past}
 

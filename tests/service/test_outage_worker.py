@@ -555,3 +555,24 @@ def test_two_workers_judge_trees_that_exchanged_devices(town: Town) -> None:
     assert town.outages()[0][0] == "F1"
     assert town.outages()[0][3] == at(2)
     assert town.value("SELECT count(*) FROM oms_topology.inference_due WHERE due_at <= :at", at=at(61)) == 0
+
+
+def test_more_changes_than_are_told_apart_end_in_the_same_outage(town: Town) -> None:
+    move_dp2_to_f2(town, 30)
+    for number in range(40):
+        town.rows(
+            "UPDATE oms_meters SET status = :status WHERE meter_number = 'M45'",
+            status="inactive" if number % 2 else "active",
+        )
+        town.rows("UPDATE oms_topology.device SET is_stale = true WHERE code = 'DP3'")
+        town.rows("SELECT oms_topology.settle()")
+        town.rows(
+            "UPDATE oms_topology.topology_change SET changed_at = :at WHERE topology_version ="
+            " (SELECT max(topology_version) FROM oms_topology.topology_change)",
+            at=at(30.6 + number * 0.6),
+        )
+    lose_f1(town)
+    for meter in range(1, 20):
+        town.gasp(f"M{meter}", 20, back=True)
+    assert [(row[0], row[1], row[5]) for row in town.outages()] == [("F1", "cleared", 19)]
+    assert town.value("SELECT count(*) FROM oms_topology.topology_change WHERE segment_nos <> '{}'") > 30
