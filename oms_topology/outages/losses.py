@@ -181,7 +181,8 @@ class LossWeights:
             return found, grows
         restored = self._restored_above(node)
         is_meter = node >= self._forest.devices
-        for kind, report in sorted(word.losses.items()):
+        losses = word.losses.items()
+        for kind, report in losses if len(losses) == 1 else sorted(losses):
             is_explained = is_meter and restored and restored[0] <= report.occurred_at < restored[1]
             explained_until = self._explained_until(node, report.occurred_at)
             weight = 0 if is_explained or explained_until > _NEVER else self._rates.reports[kind].weight

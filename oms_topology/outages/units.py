@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,7 @@ def log_odds(probability: float) -> int:
     return round(math.log(probability / (1.0 - probability)) * UNITS_PER_NAT)
 
 
+@lru_cache(maxsize=4096)
 def log_ratio(if_true: float, if_false: float) -> int:
     """Give the weight of something seen, from its probability if true and if false, in 1/1024 nat.
 
