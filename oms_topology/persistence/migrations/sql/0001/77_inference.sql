@@ -252,6 +252,12 @@ BEGIN
         FROM (SELECT unnest(c.segment_nos) AS no FROM oms_topology.topology_change c
               WHERE c.changed_at > first_at AND c.changed_at <= p_at AND c.topology_version <= p_version
                 AND c.segment_nos && joined AND cardinality(c.segment_nos) <= 16
+                AND EXISTS (  -- something that was there already hangs elsewhere since: no network that is loaded
+                    SELECT FROM oms_topology.topology_before b
+                    WHERE b.topology_version = c.topology_version
+                      AND (EXISTS (SELECT FROM unnest(b.device_kinds) u (was) WHERE u.was IS NOT NULL)
+                           OR EXISTS (SELECT FROM unnest(b.branch_kinds) u (was) WHERE u.was IS NOT NULL)
+                           OR EXISTS (SELECT FROM unnest(b.meter_numbers) u (was) WHERE u.was IS NOT NULL)))
               UNION SELECT unnest(joined)) s;
         EXIT WHEN wider = joined OR cardinality(wider) > 16;
         joined := wider;
